@@ -1,0 +1,1 @@
+"""The loop: validate, plan, apply, remember, announce; and heal. One facade for every front door."""

@@ -1,0 +1,1 @@
+"""The nouns, as frozen values. Standard library only, no I/O."""

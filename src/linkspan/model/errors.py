@@ -1,0 +1,75 @@
+"""Errors by kind.
+
+Every failure a caller can see is one of these. The kind decides the HTTP status or exit code (one table per adapter);
+the message names the object, what was expected and what was found; the hint says what to do about it.
+"""
+
+import errno as errnos
+from typing import ClassVar
+
+
+class LinkspanError(Exception):
+    """Root of the tree.
+
+    `field` names the offending input (as the request spells it), `value` is what was given, `hint` is what to do.
+    """
+
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, field: str | None = None, value: object = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.value = value
+        self.hint = hint
+
+
+class InvalidError(LinkspanError):
+    """The request itself is wrong: malformed, out of range, contradictory (HTTP 400)."""
+
+    kind = "invalid"
+
+
+class ForbiddenError(LinkspanError):
+    """The request is well formed but not allowed on this object (HTTP 403, as Docker answers for predefined networks)."""
+
+    kind = "forbidden"
+
+
+class NotFoundError(LinkspanError):
+    """The named object does not exist (HTTP 404)."""
+
+    kind = "not found"
+
+
+class ConflictError(LinkspanError):
+    """The request collides with something that exists: a name, an address, a port, a foreign bridge (HTTP 409)."""
+
+    kind = "conflict"
+
+
+class ExhaustedError(LinkspanError):
+    """Nothing is left to hand out: address pools, addresses, ports, bridge ports (HTTP 400, as Docker answers)."""
+
+    kind = "exhausted"
+
+
+class UnavailableError(LinkspanError):
+    """The machine lacks what the request needs: a kernel feature, a privilege, a program (HTTP 500)."""
+
+    kind = "unavailable"
+
+
+class KernelError(LinkspanError):
+    """The kernel refused an operation. `errno` is always kept (HTTP 500)."""
+
+    kind = "kernel"
+
+    def __init__(self, message: str, *, errno: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.errno = errno
+
+    @property
+    def errno_name(self) -> str:
+        """The symbolic name, such as `EEXIST`."""
+        return errnos.errorcode.get(self.errno, str(self.errno))

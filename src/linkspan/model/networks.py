@@ -1,0 +1,65 @@
+"""Networks: what a user creates, and what containers are attached to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from linkspan.model.addressing import IPAddress, IPNetwork, Version
+
+
+class Driver(StrEnum):
+    """Docker's local drivers that this version serves."""
+
+    BRIDGE = "bridge"
+    HOST = "host"
+    NULL = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """One prefix of a network.
+
+    `range` limits dynamic addresses (Docker's `--ip-range`); `auxiliary` maps names to addresses that are never handed out.
+    """
+
+    prefix: IPNetwork
+    gateway: IPAddress
+    range: IPNetwork | None = None
+    auxiliary: tuple[tuple[str, IPAddress], ...] = ()
+
+    @property
+    def version(self) -> Version:
+        """4 or 6."""
+        return self.prefix.version
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeSettings:
+    """What a bridge network is on the host. `mtu` None leaves the kernel's default of 1500."""
+
+    name: str
+    mac: str
+    mtu: int | None = None
+    icc: bool = True
+    masquerade: bool = True
+    host_binding: tuple[IPAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network. `bridge` is set exactly when the driver is bridge; immutable after creation, as in Docker."""
+
+    id: str
+    name: str
+    driver: Driver
+    created: datetime
+    subnets: tuple[Subnet, ...] = ()
+    bridge: BridgeSettings | None = None
+    internal: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    predefined: bool = False
+
+    def subnet(self, version: Version) -> Subnet | None:
+        """The prefix of one family; a bridge network has at most one each."""
+        return next((subnet for subnet in self.subnets if subnet.version == version), None)

@@ -1,0 +1,162 @@
+"""Desired state: every network and sandbox that should exist, with the look-ups decisions need.
+
+`State` changes in one way, `apply(change)`, after the kernel and the store have the change; until then decisions only
+read it. The indexes are derived: rebuilding a state from its networks and sandboxes gives the same ones.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from linkspan.model.addressing import IPAddress, Version
+from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
+from linkspan.model.networks import Network
+from linkspan.model.ports import PortBinding, PortRange, Protocol
+from linkspan.model.sandboxes import Sandbox
+
+Noun = TypeVar("Noun", Network, Sandbox)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A step from one state to the next: the new value of each object by id, None where it is removed."""
+
+    networks: Mapping[str, Network | None] = field(default_factory=dict)
+    sandboxes: Mapping[str, Sandbox | None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.networks or self.sandboxes)
+
+
+class State:
+    """Networks and sandboxes by id, with indexes by name, address and host port."""
+
+    def __init__(self, networks: Iterable[Network] = (), sandboxes: Iterable[Sandbox] = ()) -> None:
+        self.networks: dict[str, Network] = {}
+        self.sandboxes: dict[str, Sandbox] = {}
+        self._network_names: dict[str, str] = {}
+        self._sandbox_names: dict[str, str] = {}
+        self._leases: dict[tuple[str, Version], list[int]] = {}
+        self._members: dict[str, dict[str, None]] = {}
+        self._sharers: dict[str, dict[str, None]] = {}
+        self._ports: dict[tuple[Protocol, Version, int], dict[IPAddress, str]] = {}
+        self.apply(Change({n.id: n for n in networks}, {s.id: s for s in sandboxes}))
+
+    def apply(self, change: Change) -> None:
+        """Take `change` over; the caller has checked it."""
+        for id in change.sandboxes:
+            if id in self.sandboxes:
+                self._forget_sandbox(self.sandboxes.pop(id))
+        for id, network in change.networks.items():
+            if (old := self.networks.pop(id, None)) is not None:
+                del self._network_names[old.name]
+                del self._members[id]
+                for subnet in old.subnets:
+                    del self._leases[id, subnet.version]
+            if network is not None:
+                self._learn_network(network)
+        for sandbox in change.sandboxes.values():
+            if sandbox is not None:
+                self._learn_sandbox(sandbox)
+
+    def _learn_network(self, network: Network) -> None:
+        self.networks[network.id] = network
+        self._network_names[network.name] = network.id
+        self._members[network.id] = {}
+        for subnet in network.subnets:
+            self._leases[network.id, subnet.version] = []
+
+    def _learn_sandbox(self, sandbox: Sandbox) -> None:
+        self.sandboxes[sandbox.id] = sandbox
+        self._sandbox_names[sandbox.name] = sandbox.id
+        if sandbox.shares is not None:
+            self._sharers.setdefault(sandbox.shares, {})[sandbox.id] = None
+        for endpoint in sandbox.endpoints:
+            self._members[endpoint.network][sandbox.id] = None
+            for address in endpoint.addresses:
+                insort(self._leases[endpoint.network, address.version], int(address.ip))
+        for binding in sandbox.ports:
+            for key in _port_keys(binding):
+                self._ports.setdefault(key, {})[binding.address] = sandbox.id
+
+    def _forget_sandbox(self, sandbox: Sandbox) -> None:
+        del self._sandbox_names[sandbox.name]
+        if sandbox.shares is not None:
+            del self._sharers[sandbox.shares][sandbox.id]
+        for endpoint in sandbox.endpoints:
+            self._members[endpoint.network].pop(sandbox.id, None)
+            for address in endpoint.addresses:
+                leases = self._leases[endpoint.network, address.version]
+                del leases[bisect_left(leases, int(address.ip))]
+        for binding in sandbox.ports:
+            for key in _port_keys(binding):
+                del self._ports[key][binding.address]
+                if not self._ports[key]:
+                    del self._ports[key]
+
+    def leases(self, network: str, version: Version) -> list[int]:
+        """Addresses in use by endpoints of a network, sorted; do not modify."""
+        return self._leases[network, version]
+
+    def members(self, network: str) -> list[Sandbox]:
+        """The sandboxes with an endpoint on the network."""
+        return [self.sandboxes[id] for id in self._members[network]]
+
+    def holder(self, network: str, address: IPAddress) -> Sandbox | None:
+        """The sandbox that has `address` on the network."""
+        leases = self._leases[network, address.version]
+        place = bisect_left(leases, int(address))
+        if place == len(leases) or leases[place] != int(address):
+            return None
+        return next(s for s in self.members(network) for e in s.endpoints if any(a.ip == address for a in e.addresses))
+
+    def port_holder(self, protocol: Protocol, address: IPAddress, port: int) -> str | None:
+        """The sandbox (id) whose binding collides: the same address, or either of the two is unspecified."""
+        held = self._ports.get((protocol, address.version, port))
+        if not held:
+            return None
+        if address.is_unspecified:
+            return next(iter(held.values()))
+        return held.get(address) or next((owner for bound, owner in held.items() if bound.is_unspecified), None)
+
+    def sharers(self, sandbox: str) -> list[Sandbox]:
+        """The sandboxes that live in the namespace of this one."""
+        return [self.sandboxes[id] for id in self._sharers.get(sandbox, ())]
+
+    def network(self, reference: str) -> Network:
+        """Look up by full id, then name, then unique prefix of an id (Docker's order)."""
+        found = self.networks.get(reference) or self.networks.get(self._network_names.get(reference, ""))
+        return found or _by_prefix("network", self.networks, reference)
+
+    def sandbox(self, reference: str) -> Sandbox:
+        """Look up by full id, then name, then unique prefix of an id."""
+        found = self.sandboxes.get(reference) or self.sandboxes.get(self._sandbox_names.get(reference, ""))
+        return found or _by_prefix("sandbox", self.sandboxes, reference)
+
+    def check_names(self, *, network: str | None = None, sandbox: str | None = None) -> None:
+        """`ConflictError` when the name is taken."""
+        if network is not None and network in self._network_names:
+            raise ConflictError(f"network with name {network} already exists", field="name", value=network)
+        if sandbox is not None and sandbox in self._sandbox_names:
+            holder = self._sandbox_names[sandbox]
+            raise ConflictError(
+                f"the sandbox name {sandbox!r} is already in use by sandbox {holder[:12]}",
+                field="name",
+                value=sandbox,
+                hint="remove that sandbox, or choose another name",
+            )
+
+
+def _port_keys(binding: PortBinding) -> Iterator[tuple[Protocol, Version, int]]:
+    ports: PortRange = binding.host
+    return ((binding.protocol, binding.version, port) for port in range(ports.first, ports.last + 1))
+
+
+def _by_prefix(kind: str, objects: Mapping[str, Noun], reference: str) -> Noun:
+    matches = [id for id in objects if id.startswith(reference)] if reference else []
+    if len(matches) == 1:
+        return objects[matches[0]]
+    if matches:
+        raise InvalidError(f"{kind} {reference} is ambiguous ({len(matches)} matches found on id prefix)", field=kind)
+    raise NotFoundError(f"{kind} {reference} not found", field=kind, value=reference)

@@ -1,0 +1,38 @@
+"""What the kernel room reports back: the objects found, and facts about the host that decisions need."""
+
+from dataclasses import dataclass
+
+from linkspan.model.addressing import IPAddress, IPNetwork
+from linkspan.model.ports import PortRange
+from linkspan.plan.objects import KernelObject
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something that has the name of an object of ours but not our mark. `found` is the mark or alias it carries."""
+
+    kind: str
+    name: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The kernel as it is: `objects` carry our mark, `foreign` stands where one of ours should."""
+
+    objects: tuple[KernelObject, ...]
+    foreign: tuple[Foreign, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What address and port decisions must respect.
+
+    `routes` are on-link prefixes, `resolvers` the host's name servers; a new network overlaps neither.
+    `ephemeral` is `net.ipv4.ip_local_port_range`; `reserved` is `ip_local_reserved_ports`.
+    """
+
+    routes: tuple[IPNetwork, ...] = ()
+    resolvers: tuple[IPAddress, ...] = ()
+    ephemeral: PortRange = PortRange(32768, 60999)
+    reserved: tuple[PortRange, ...] = ()

@@ -1,0 +1,175 @@
+"""Operations: the difference between two plans, as values that are applied, undone, printed and compared.
+
+Theory of operation. `diff` matches two sets of objects by key. What only the new set has is added, what only the old
+one has is removed, what both have with other fields is replaced. The order follows from three rules:
+
+* Host ports are reserved first (the step that most often fails) and released last.
+* The firewall is one transaction. It comes before the links when anything is added to it, so that no link is ever up
+  without its rules, and after them when it only loses something.
+* Links: add before remove, parents before children, the host's end before the sandbox's, and the reverse for removal.
+
+A removal that the kernel performs by itself, because the link or namespace goes, is kept in the list and marked
+`implied`: nothing is sent for it, but undoing the change brings the object back.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from linkspan.model.errors import KernelError
+from linkspan.plan.objects import (
+    HOST,
+    Address,
+    Bridge,
+    HostPort,
+    IptablesChain,
+    IptablesRule,
+    KernelObject,
+    Key,
+    Namespace,
+    NftChain,
+    NftElement,
+    NftSet,
+    NftTable,
+    Route,
+    Sysctl,
+    Up,
+    Veth,
+)
+
+
+class Verb(StrEnum):
+    """What happens to an object."""
+
+    ADD = "add"
+    REMOVE = "remove"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step. `previous` is what a replacement replaces; `implied` means that the kernel does it by itself."""
+
+    verb: Verb
+    object: KernelObject
+    previous: KernelObject | None = None
+    implied: bool = False
+
+    @property
+    def inverse(self) -> "Operation":
+        """The step that takes this one back."""
+        if self.verb is Verb.REPLACE:
+            assert self.previous is not None
+            return Operation(Verb.REPLACE, self.previous, self.object)
+        return Operation(Verb.REMOVE if self.verb is Verb.ADD else Verb.ADD, self.object)
+
+
+_RANK: dict[type, int] = {
+    HostPort: 0,
+    NftTable: 10,
+    NftSet: 11,
+    NftChain: 12,
+    NftElement: 13,
+    IptablesChain: 14,
+    IptablesRule: 15,
+    Namespace: 20,
+    Bridge: 30,
+    Veth: 31,
+    Sysctl: 32,
+    Address: 33,
+    Up: 34,
+    Route: 35,
+}
+_FIREWALL = (NftTable, NftSet, NftChain, NftElement, IptablesChain, IptablesRule)
+
+
+def _order(item: KernelObject) -> tuple[int, bool, str, int]:
+    """Sort key of an addition; a removal runs backwards."""
+    rank = _RANK[type(item)]
+    if rank < 30:
+        return (rank, False, "", 0)
+    where = item.where if isinstance(item, Address | Up | Route | Sysctl) else HOST
+    return (30, where != HOST, where, rank)
+
+
+def diff(before: Iterable[KernelObject], after: Iterable[KernelObject]) -> tuple[Operation, ...]:
+    """The operations that turn `before` into `after`, in the order to apply them."""
+    old = {item.key: item for item in before}
+    new = {item.key: item for item in after}
+    additions = [Operation(Verb.ADD, item) for key, item in new.items() if key not in old]
+    changes = [Operation(Verb.REPLACE, item, old[key]) for key, item in new.items() if key in old and item != old[key]]
+    removals = [Operation(Verb.REMOVE, item) for key, item in old.items() if key not in new]
+    return arrange(additions + changes + _imply(removals))
+
+
+def undo(operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """The operations that take `operations` back, in the order to apply them."""
+    return arrange(_imply([operation.inverse for operation in reversed(operations)]))
+
+
+def _imply(removals: list[Operation]) -> list[Operation]:
+    """Mark the removals that follow from the removal of their link or namespace, or that are never performed."""
+    gone: set[Key] = {op.object.key for op in removals if op.verb is Verb.REMOVE}
+    for op in removals:
+        if op.verb is Verb.REMOVE and isinstance(op.object, Veth):
+            gone.add(("link", op.object.where, op.object.peer))
+    return [replace(op, implied=True) if op.verb is Verb.REMOVE and _implied(op.object, gone) else op for op in removals]
+
+
+def _implied(item: KernelObject, gone: set[Key]) -> bool:
+    match item:
+        case Address(where=where, link=link) | Up(where=where, link=link) | Route(where=where, link=link):
+            return ("link", where, link) in gone or ("namespace", where) in gone
+        case Sysctl():
+            return True
+        case _:
+            return False
+
+
+def arrange(operations: Iterable[Operation]) -> tuple[Operation, ...]:
+    """Sort operations by the rules at the top of this file; stable among equals."""
+    ports, firewall, links = [], [], []
+    for operation in operations:
+        match operation.object:
+            case HostPort():
+                ports.append(operation)
+            case item if isinstance(item, _FIREWALL):
+                firewall.append(operation)
+            case _:
+                links.append(operation)
+    reserve, release = _split(ports)
+    filled, emptied = _split(firewall)
+    build, dismantle = _split(links)
+    rules = filled + emptied
+    middle = rules + build + dismantle if filled else build + dismantle + rules
+    return tuple(reserve + middle + release)
+
+
+def _split(operations: list[Operation]) -> tuple[list[Operation], list[Operation]]:
+    """Additions and replacements in order, and removals in reverse order."""
+    build = [op for op in operations if op.verb is not Verb.REMOVE]
+    dismantle = [op for op in operations if op.verb is Verb.REMOVE]
+    build.sort(key=lambda op: _order(op.object))
+    dismantle.sort(key=lambda op: _order(op.object), reverse=True)
+    return build, dismantle
+
+
+def apply(objects: Iterable[KernelObject], operations: Iterable[Operation]) -> dict[Key, KernelObject]:
+    """What holds after `operations`: the meaning that the real kernel and the fake one are tested against."""
+    held = {item.key: item for item in objects}
+    for operation in operations:
+        if operation.verb is Verb.REMOVE:
+            held.pop(operation.object.key, None)
+        else:
+            held[operation.object.key] = operation.object
+    return held
+
+
+class OperationFailedError(KernelError):
+    """The kernel refused `operation`. `applied` is exactly what was done before, or beside, it and must be undone."""
+
+    def __init__(self, operation: Operation, applied: Sequence[Operation], *, errno: int, reason: str) -> None:
+        super().__init__(f"cannot {operation.verb} {operation.object}: {reason}", errno=errno)
+        self.operation = operation
+        self.applied = tuple(applied)
+        self.reason = reason
