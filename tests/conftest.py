@@ -1,19 +1,29 @@
-"""What every kind of test shares: the root marker, and loud failures for what a machine lacks."""
+"""What every kind of test shares: the root marker, loud failures for what a machine lacks, and pages people read."""
 
+import difflib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-_HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
+
 _ROOT_KINDS = ("kernel", "crash", "clients")
 _IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-pages` is the one flag that rewrites generated pages."""
+    parser.addoption(
+        "--update-pages", action="store_true", help="write generated pages under docs/ instead of comparing them"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark everything in the directories of the root kinds."""
     for item in items:
-        if item.path.relative_to(_HERE).parts[0] in _ROOT_KINDS:
+        if any(item.path.is_relative_to(ROOT / "tests" / kind) for kind in _ROOT_KINDS):
             item.add_marker(pytest.mark.root)
 
 
@@ -24,3 +34,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if _IN_CI:
         pytest.fail("this test needs root, and CI must not skip it: run CI as root")
     pytest.skip("needs root: sudo ./run test")
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`page("docs/rules/x.md", text)` compares a page with `text`; with `--update-pages` it writes the page."""
+
+    def compare(name: str, text: str) -> None:
+        path = ROOT / name
+        if request.config.getoption("--update-pages"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            return
+        kept = path.read_text() if path.exists() else ""
+        if kept != text:
+            changes = difflib.unified_diff(
+                kept.splitlines(), text.splitlines(), f"{name} (kept)", f"{name} (now)", lineterm=""
+            )
+            pytest.fail("\n".join([*changes, "", "if the change is wanted: pytest --update-pages"]), pytrace=False)
+
+    return compare
