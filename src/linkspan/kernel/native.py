@@ -80,7 +80,7 @@ def _errnos_by_text() -> Mapping[str, int]:
 
 
 def _nft_errno(text: str) -> int:
-    """libnftables prints errno as text only; translate it back. A script it cannot parse is EINVAL."""
+    """The library prints errno as text only; translate it back. A script it cannot parse is EINVAL."""
     known = _errnos_by_text()
     reasons = (match[1].strip() for match in _REASON.finditer(text))
     return next((known[reason] for reason in reasons if reason in known), errno.EINVAL)
@@ -158,7 +158,7 @@ class Nftables:
 
 
 def _require_netfilter() -> None:
-    """libnftables calls exit(3) when it cannot open its socket: ask first."""
+    """The library calls exit(3) when it cannot open its socket: ask first."""
     try:
         socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()
     except OSError as error:
