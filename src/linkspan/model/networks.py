@@ -15,6 +15,18 @@ class Driver(StrEnum):
     NULL = "null"
 
 
+def edge_addresses(prefix: IPNetwork) -> set[int]:
+    """Addresses at the ends of a prefix that no host may have.
+
+    The network address and, for IPv4, the broadcast address, unless the prefix holds only one or two addresses
+    (RFC 3021); for IPv6 the subnet-router anycast address (RFC 4291 §2.6.1).
+    """
+    if prefix.max_prefixlen - prefix.prefixlen <= 1:
+        return set()
+    first = int(prefix.network_address)
+    return {first} if prefix.version == 6 else {first, int(prefix.broadcast_address)}
+
+
 @dataclass(frozen=True, slots=True)
 class Subnet:
     """One prefix of a network.
@@ -31,6 +43,11 @@ class Subnet:
     def version(self) -> Version:
         """4 or 6."""
         return self.prefix.version
+
+    def reserved(self) -> list[int]:
+        """Addresses that are never handed out, sorted: the ends of the prefix, the gateway, auxiliary addresses."""
+        named = {int(self.gateway), *(int(address) for _, address in self.auxiliary)}
+        return sorted(named | edge_addresses(self.prefix))
 
 
 @dataclass(frozen=True, slots=True)

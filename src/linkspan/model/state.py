@@ -28,6 +28,10 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.networks or self.sandboxes)
 
+    def then(self, later: "Change") -> "Change":
+        """This change and a later one, as one."""
+        return Change({**self.networks, **later.networks}, {**self.sandboxes, **later.sandboxes})
+
 
 class State:
     """Networks and sandboxes by id, with indexes by name, address and host port."""
@@ -40,6 +44,7 @@ class State:
         self._leases: dict[tuple[str, Version], list[int]] = {}
         self._members: dict[str, dict[str, None]] = {}
         self._sharers: dict[str, dict[str, None]] = {}
+        self._host_links: set[str] = set()
         self._ports: dict[tuple[Protocol, Version, int], dict[IPAddress, str]] = {}
         self.apply(Change({n.id: n for n in networks}, {s.id: s for s in sandboxes}))
 
@@ -60,12 +65,19 @@ class State:
             if sandbox is not None:
                 self._learn_sandbox(sandbox)
 
+    def inverse(self, change: Change) -> Change:
+        """What takes `change` back: the values that the same ids have now."""
+        return Change(
+            {id: self.networks.get(id) for id in change.networks},
+            {id: self.sandboxes.get(id) for id in change.sandboxes},
+        )
+
     def _learn_network(self, network: Network) -> None:
         self.networks[network.id] = network
         self._network_names[network.name] = network.id
         self._members[network.id] = {}
         for subnet in network.subnets:
-            self._leases[network.id, subnet.version] = []
+            self._leases[network.id, subnet.version] = subnet.reserved()
 
     def _learn_sandbox(self, sandbox: Sandbox) -> None:
         self.sandboxes[sandbox.id] = sandbox
@@ -74,6 +86,7 @@ class State:
             self._sharers.setdefault(sandbox.shares, {})[sandbox.id] = None
         for endpoint in sandbox.endpoints:
             self._members[endpoint.network][sandbox.id] = None
+            self._host_links.add(endpoint.host_ifname)
             for address in endpoint.addresses:
                 insort(self._leases[endpoint.network, address.version], int(address.ip))
         for binding in sandbox.ports:
@@ -86,6 +99,7 @@ class State:
             del self._sharers[sandbox.shares][sandbox.id]
         for endpoint in sandbox.endpoints:
             self._members[endpoint.network].pop(sandbox.id, None)
+            self._host_links.discard(endpoint.host_ifname)
             for address in endpoint.addresses:
                 leases = self._leases[endpoint.network, address.version]
                 del leases[bisect_left(leases, int(address.ip))]
@@ -96,7 +110,7 @@ class State:
                     del self._ports[key]
 
     def leases(self, network: str, version: Version) -> list[int]:
-        """Addresses in use by endpoints of a network, sorted; do not modify."""
+        """Addresses of a network that are reserved or in use, sorted; do not modify."""
         return self._leases[network, version]
 
     def members(self, network: str) -> list[Sandbox]:
@@ -109,7 +123,12 @@ class State:
         place = bisect_left(leases, int(address))
         if place == len(leases) or leases[place] != int(address):
             return None
-        return next(s for s in self.members(network) for e in s.endpoints if any(a.ip == address for a in e.addresses))
+        owners = (s for s in self.members(network) for e in s.endpoints if any(a.ip == address for a in e.addresses))
+        return next(owners, None)
+
+    def has_host_link(self, name: str) -> bool:
+        """Whether an endpoint's host end has that interface name."""
+        return name in self._host_links
 
     def port_holder(self, protocol: Protocol, address: IPAddress, port: int) -> str | None:
         """The sandbox (id) whose binding collides: the same address, or either of the two is unspecified."""

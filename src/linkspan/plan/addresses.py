@@ -11,7 +11,7 @@ from ipaddress import IPv6Network, ip_network
 
 from linkspan.model.addressing import IPAddress, IPNetwork, Version, contains, overlaps
 from linkspan.model.config import AddressPool
-from linkspan.model.networks import Subnet
+from linkspan.model.networks import edge_addresses
 
 
 def ula_pool(seed: str) -> AddressPool:
@@ -48,26 +48,9 @@ def _first_gap(pool: AddressPool, obstacles: Sequence[IPNetwork]) -> IPNetwork |
     return network
 
 
-def reserved_addresses(subnet: Subnet) -> list[int]:
-    """Addresses of a subnet that are never handed out, sorted.
-
-    The network address and, for IPv4, the broadcast address (unless the prefix holds only one or two addresses); for
-    IPv6 the subnet-router anycast address (RFC 4291 §2.6.1); the gateway; auxiliary addresses.
-    """
-    reserved = {int(subnet.gateway), *(int(address) for _, address in subnet.auxiliary if address in subnet.prefix)}
-    return sorted(reserved | _edges(subnet.prefix))
-
-
-def _edges(prefix: IPNetwork) -> set[int]:
-    if prefix.max_prefixlen - prefix.prefixlen <= 1:
-        return set()
-    first = int(prefix.network_address)
-    return {first} if prefix.version == 6 else {first, int(prefix.broadcast_address)}
-
-
 def first_gateway(prefix: IPNetwork, ip_range: IPNetwork | None, auxiliary: Iterable[IPAddress]) -> IPAddress | None:
     """The gateway when none is given: the lowest free address of the range if there is one, else of the prefix."""
-    used = sorted(_edges(prefix) | {int(address) for address in auxiliary if contains(prefix, address)})
+    used = sorted(edge_addresses(prefix) | {int(address) for address in auxiliary if contains(prefix, address)})
     return lowest_free(used, ip_range or prefix)
 
 

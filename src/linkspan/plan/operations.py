@@ -9,7 +9,8 @@ one has is removed, what both have with other fields is replaced. The order foll
 * Links: add before remove, parents before children, the host's end before the sandbox's, and the reverse for removal.
 
 A removal that the kernel performs by itself, because the link or namespace goes, is kept in the list and marked
-`implied`: nothing is sent for it, but undoing the change brings the object back.
+`implied`: nothing is sent for it, but undoing the change brings the object back. Settings of the host that have no
+link (`net.ipv4.ip_forward`) are never taken back, since others may rely on them by then: no removal is made for them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -99,21 +100,25 @@ def diff(before: Iterable[KernelObject], after: Iterable[KernelObject]) -> tuple
     additions = [Operation(Verb.ADD, item) for key, item in new.items() if key not in old]
     changes = [Operation(Verb.REPLACE, item, old[key]) for key, item in new.items() if key in old and item != old[key]]
     removals = [Operation(Verb.REMOVE, item) for key, item in old.items() if key not in new]
-    return arrange(additions + changes + _imply(removals))
+    return arrange(additions + changes + _settle(removals))
 
 
 def undo(operations: Sequence[Operation]) -> tuple[Operation, ...]:
     """The operations that take `operations` back, in the order to apply them."""
-    return arrange(_imply([operation.inverse for operation in reversed(operations)]))
+    return arrange(_settle([operation.inverse for operation in reversed(operations)]))
 
 
-def _imply(removals: list[Operation]) -> list[Operation]:
-    """Mark the removals that follow from the removal of their link or namespace, or that are never performed."""
-    gone: set[Key] = {op.object.key for op in removals if op.verb is Verb.REMOVE}
-    for op in removals:
+def _settle(operations: list[Operation]) -> list[Operation]:
+    """Mark removals that follow from the removal of a link or namespace; drop those that are never made."""
+    gone: set[Key] = {op.object.key for op in operations if op.verb is Verb.REMOVE}
+    for op in operations:
         if op.verb is Verb.REMOVE and isinstance(op.object, Veth):
             gone.add(("link", op.object.where, op.object.peer))
-    return [replace(op, implied=True) if op.verb is Verb.REMOVE and _implied(op.object, gone) else op for op in removals]
+    return [
+        replace(op, implied=_implied(op.object, gone)) if op.verb is Verb.REMOVE else op
+        for op in operations
+        if not (op.verb is Verb.REMOVE and isinstance(op.object, Sysctl) and not op.object.link)
+    ]
 
 
 def _implied(item: KernelObject, gone: set[Key]) -> bool:

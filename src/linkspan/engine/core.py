@@ -1,0 +1,125 @@
+"""The engine's facade: what every front door calls."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from linkspan.engine.decisions import Context
+from linkspan.engine.events import Announcer
+from linkspan.engine.healing import heal
+from linkspan.engine.live import LiveSandbox
+from linkspan.engine.networks import settle_predefined
+from linkspan.engine.ports import Kernel, Store, Surroundings
+from linkspan.engine.preview import Preview
+from linkspan.engine.worker import Worker, supervised
+from linkspan.model.addressing import VERSIONS
+from linkspan.model.config import AddressPool, Config
+from linkspan.model.events import Event
+from linkspan.model.networks import Network
+from linkspan.model.problems import Problem
+from linkspan.model.requests import Request
+from linkspan.model.sandboxes import Sandbox
+from linkspan.model.state import State
+from linkspan.plan.addresses import ula_pool
+from linkspan.plan.firewall import Firewall
+from linkspan.plan.operations import Operation
+from linkspan.plan.topology import Planner
+
+Result = TypeVar("Result")
+
+
+class Engine:
+    """Networks, sandboxes and published ports of one machine. Opened with `linkspan.Engine.open`."""
+
+    def __init__(
+        self, *, kernel: Kernel, store: Store, firewall: Firewall, config: Config, surroundings: Surroundings
+    ) -> None:
+        self.id = store.engine_id
+        self.config = config
+        self.healed: tuple[Operation, ...] = ()
+        """What had to be repaired at open."""
+        self.problems: tuple[Problem, ...] = ()
+        """What could not be repaired at open, and why."""
+        self._kernel = kernel
+        self._store = store
+        self._surroundings = surroundings
+        self._planner = Planner(self.id, config, firewall)
+        self._announcer = Announcer()
+        self._worker = Worker(kernel, store, self._planner, self._context(State()), self._announcer)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Engine"]:
+        """Load, repair what changed while nobody looked, then serve requests until the block ends.
+
+        A request that has begun is finished before the block is left, also when it is left by an error.
+        """
+        await self._start()
+        async with supervised(self._worker):
+            try:
+                yield self
+            finally:
+                self._announcer.close()
+
+    async def _start(self) -> None:
+        state = await self._store.load()
+        first = not state.networks
+        context = self._context(state)
+        if first:
+            context = context.on(await self._kernel.host_facts())
+        change, conflicts = settle_predefined(context)
+        state.apply(change)
+        healed, problems = await heal(self._kernel, self._planner, state, strict=first)
+        if change:
+            await self._store.commit(change)
+        self.healed = () if first else healed
+        self.problems = (*conflicts, *problems)
+        self._worker.begin(context.on(await self._kernel.host_facts()))
+
+    def _context(self, state: State) -> Context:
+        return Context(state, self.config, _pools(self.config, self.id), self._surroundings)
+
+    async def apply(self, request: Request[Result]) -> Result:
+        """Make a request so; returns its result once the kernel and the store have it.
+
+        Raises one `LinkspanError`, and then nothing has changed. A caller who is cancelled while waiting does not stop
+        a change that has begun.
+        """
+        result: Result = await self._worker.submit(request)
+        return result
+
+    async def plan(self, request: Request[Any]) -> Preview:
+        """What `apply` would do: the same validation and the same operations, printable, and nothing touched."""
+        preview: Preview = await self._worker.submit(request, dry=True)
+        return preview
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """Every network by id."""
+        return self._worker.state.networks
+
+    @property
+    def sandboxes(self) -> Mapping[str, Sandbox]:
+        """Every sandbox by id."""
+        return self._worker.state.sandboxes
+
+    def network(self, reference: str) -> Network:
+        """A network by id, name or unique prefix of an id; `NotFoundError` otherwise."""
+        return self._worker.state.network(reference)
+
+    def members(self, reference: str) -> Sequence[Sandbox]:
+        """The sandboxes connected to a network."""
+        return self._worker.state.members(self.network(reference).id)
+
+    def sandbox(self, reference: str) -> LiveSandbox:
+        """A sandbox by id, name or unique prefix of an id, with what can be done in it; `NotFoundError` otherwise."""
+        return LiveSandbox(self, self._kernel, self._worker.state.sandbox(reference).id)
+
+    def events(self) -> AsyncIterator[Event]:
+        """Everything that happens from now on, in order; ends when the engine closes."""
+        return self._announcer.subscribe()
+
+
+def _pools(config: Config, engine: str) -> tuple[AddressPool, ...]:
+    """The configured pools; a family without any gets this engine's own unique local addresses."""
+    missing = [version for version in VERSIONS if all(pool.base.version != version for pool in config.pools)]
+    return config.pools + ((ula_pool(engine),) if 6 in missing else ())

@@ -1,0 +1,128 @@
+"""Decisions about endpoints: joining a sandbox to a network with an address, a hardware address and a name inside."""
+
+from linkspan.engine.decisions import Context, well_typed
+from linkspan.model.addressing import IPAddress, IPInterface, contains, interface, parse_address
+from linkspan.model.errors import ConflictError, ExhaustedError, ForbiddenError, InvalidError
+from linkspan.model.names import check_link_name, check_mac
+from linkspan.model.networks import Driver, Network, Subnet
+from linkspan.model.requests import EndpointRequest
+from linkspan.model.sandboxes import Endpoint, Sandbox
+from linkspan.plan.addresses import lowest_free
+
+BRIDGE_PORTS = 1023
+"""Ports a Linux bridge can have (BR_MAX_PORTS is 1 << 10, and port number 0 is not used)."""
+
+
+def endpoint_request(value: EndpointRequest | str) -> EndpointRequest:
+    """A network's name alone means "choose everything"."""
+    return well_typed(EndpointRequest(value) if isinstance(value, str) else value)
+
+
+def join(context: Context, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
+    """The endpoint that connects `sandbox`, which may already have others, to a network."""
+    network = context.state.network(request.network)
+    _check_joinable(context, sandbox, network)
+    return Endpoint(
+        id=_new_id(context),
+        network=network.id,
+        ifname=_ifname(sandbox, request.ifname),
+        mac=check_mac(request.mac_address, field="mac_address") if request.mac_address else context.surroundings.new_mac(),
+        addresses=_addresses(context, network, request),
+        priority=request.gw_priority,
+    )
+
+
+def _new_id(context: Context) -> str:
+    """An id whose first 7 digits, which name the host's end of the pair, are not in use."""
+    while context.state.has_host_link(f"veth{(id := context.surroundings.new_id())[:7]}"):
+        pass
+    return id
+
+
+def _check_joinable(context: Context, sandbox: Sandbox, network: Network) -> None:
+    if network.driver is not Driver.BRIDGE:
+        raise InvalidError(
+            f"cannot connect container to {network.name} network - container must be created in {network.name} network mode",
+            field="network",
+            value=network.name,
+        )
+    if sandbox.endpoint(network.id) is not None:
+        raise ForbiddenError(
+            f"endpoint with name {sandbox.name} already exists in network {network.name}", field="network", value=network.name
+        )
+    if len(context.state.members(network.id)) >= BRIDGE_PORTS:
+        raise ExhaustedError(
+            f"network {network.name} has {BRIDGE_PORTS} endpoints, the most that a Linux bridge can hold",
+            field="network",
+            value=network.name,
+            hint="spread the sandboxes over several networks",
+        )
+
+
+def _ifname(sandbox: Sandbox, wanted: str) -> str:
+    """The name asked for, or the lowest free `eth<N>`."""
+    used = {endpoint.ifname for endpoint in sandbox.endpoints}
+    if not wanted:
+        return next(name for n in range(len(used) + 1) if (name := f"eth{n}") not in used)
+    check_link_name(wanted, field="ifname")
+    if wanted in used or wanted == "lo":
+        raise ConflictError(f"interface name {wanted} is already used in sandbox {sandbox.name}", field="ifname", value=wanted)
+    return wanted
+
+
+def _addresses(context: Context, network: Network, request: EndpointRequest) -> tuple[IPInterface, ...]:
+    """One address per family of the network, the static ones where asked for."""
+    wanted = {4: request.ipv4_address, 6: request.ipv6_address}
+    fields = {4: "ipv4_address", 6: "ipv6_address"}
+    if network.predefined and (text := wanted[4] or wanted[6]):
+        raise InvalidError(
+            "user-specified IP address is supported on user-defined networks only", field="ipv4_address", value=text
+        )
+    found: list[IPInterface] = []
+    for version, text in wanted.items():
+        subnet = next((s for s in network.subnets if s.version == version), None)
+        if text:
+            address = _static(context, network, subnet, text, field=fields[version], version=version)
+        elif subnet is not None:
+            address = _dynamic(context, network, subnet)
+        else:
+            continue
+        assert subnet is not None
+        found.append(interface(address, subnet.prefix.prefixlen))
+    return tuple(found)
+
+
+def _static(
+    context: Context, network: Network, subnet: Subnet | None, text: str, *, field: str, version: int
+) -> IPAddress:
+    address = parse_address(text, field=field)
+    if address.version != version:
+        raise InvalidError(f"invalid {field} {text!r}: not an IPv{version} address", field=field, value=text)
+    if subnet is None or not contains(subnet.prefix, address):
+        subnets = ", ".join(str(s.prefix) for s in network.subnets)
+        raise InvalidError(
+            f"no configured subnet contains IP address {address}",
+            field=field,
+            value=text,
+            hint=f"network {network.name} has {subnets}",
+        )
+    if int(address) in subnet.reserved():
+        raise ForbiddenError("Address already in use", field=field, value=text, hint=f"{address} is reserved in {subnet.prefix}")
+    if (holder := context.state.holder(network.id, address)) is not None:
+        raise ForbiddenError(
+            "Address already in use", field=field, value=text, hint=f"sandbox {holder.name} has {address} on {network.name}"
+        )
+    return address
+
+
+def _dynamic(context: Context, network: Network, subnet: Subnet) -> IPAddress:
+    leases = context.state.leases(network.id, subnet.version)
+    address = lowest_free(leases, subnet.range or subnet.prefix)
+    if address is None:
+        raise ExhaustedError(
+            f"no available IPv{subnet.version} addresses on this network's address pools: {network.name} ({network.id})",
+            field="network",
+            value=network.name,
+            hint=f"{subnet.range or subnet.prefix} is fully used",
+        )
+    return address

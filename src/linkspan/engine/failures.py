@@ -1,0 +1,91 @@
+"""What the kernel's refusals mean to the caller: one table from object and errno to an error with a kind and a hint."""
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from linkspan.engine.publishing import programming_failed
+from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, KernelError, LinkspanError, UnavailableError
+from linkspan.model.sandboxes import Sandbox
+from linkspan.plan.objects import Bridge, HostPort, Veth
+from linkspan.plan.operations import OperationFailedError
+
+Meaning = Callable[[Any, Any], LinkspanError]
+
+
+def _host_port(item: HostPort, result: object, reason: str) -> str:
+    shown = f"[{item.address}]" if item.address.version == 6 else str(item.address)
+    text = f"failed to bind host port {shown}:{item.ports}/{item.protocol}: {reason}"
+    return programming_failed(result, text) if isinstance(result, Sandbox) else text
+
+
+def _port_taken(item: HostPort, result: object) -> LinkspanError:
+    return ConflictError(
+        _host_port(item, result, "address already in use"),
+        field="publish",
+        value=str(item.ports),
+        hint="a process of the host has the port (`ss -lnp` names it); stop it, or choose another host port",
+    )
+
+
+def _port_elsewhere(item: HostPort, result: object) -> LinkspanError:
+    return InvalidError(
+        _host_port(item, result, "cannot assign requested address"),
+        field="publish",
+        value=str(item.address),
+        hint=f"{item.address} is not an address of this host",
+    )
+
+
+def _bridge_taken(item: Bridge, _: object) -> LinkspanError:
+    return ConflictError(
+        f"an interface named {item.name} exists and is not ours",
+        field="com.docker.network.bridge.name",
+        value=item.name,
+        hint=f"choose another bridge name, or remove the other with `ip link delete {item.name}`",
+    )
+
+
+def _bridge_full(item: Veth, _: object) -> LinkspanError:
+    return ExhaustedError(
+        f"bridge {item.bridge} is full: a Linux bridge holds at most 1023 ports",
+        field="network",
+        value=item.bridge,
+        hint="spread the sandboxes over several networks",
+    )
+
+
+def _unsupported(item: Bridge | Veth, _: object) -> LinkspanError:
+    feature = "bridge" if isinstance(item, Bridge) else "veth"
+    return UnavailableError(
+        f"this kernel has no {feature} devices", hint=f"load the module (`modprobe {feature}`) or use a kernel that has it"
+    )
+
+
+MEANINGS: dict[tuple[type, int], Meaning] = {
+    (HostPort, errno.EADDRINUSE): _port_taken,
+    (HostPort, errno.EADDRNOTAVAIL): _port_elsewhere,
+    (Bridge, errno.EEXIST): _bridge_taken,
+    (Bridge, errno.EOPNOTSUPP): _unsupported,
+    (Veth, errno.EXFULL): _bridge_full,
+    (Veth, errno.EOPNOTSUPP): _unsupported,
+}
+
+
+def explain(error: LinkspanError, result: object = None) -> LinkspanError:
+    """The error to give to a caller; anything but a refused operation is its own explanation."""
+    if not isinstance(error, OperationFailedError):
+        return error
+    item = error.operation.object
+    if (meaning := MEANINGS.get((type(item), error.errno))) is not None:
+        explained = meaning(item, result)
+    elif error.errno == errno.EPERM:
+        explained = UnavailableError(
+            f"not permitted to {error.operation.verb} {item}", hint="run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN"
+        )
+    else:
+        explained = KernelError(error.message, errno=error.errno)
+    explained.__cause__ = error
+    for note in getattr(error, "__notes__", ()):
+        explained.add_note(note)
+    return explained

@@ -1,0 +1,187 @@
+"""Decisions about published ports: from `-p` texts to bindings that collide with nobody."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address
+from itertools import chain
+
+from linkspan.engine.decisions import Context
+from linkspan.model.addressing import UNSPECIFIED, VERSIONS, IPAddress, Version
+from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError
+from linkspan.model.ports import PortBinding, PortRange, PortRequest, Protocol
+from linkspan.model.portspec import parse_publish, parse_published
+from linkspan.model.sandboxes import Mode, Sandbox
+from linkspan.plan.topology import gateway_endpoint
+
+_MODE_NAMES = {Mode.HOST: "host", Mode.NONE: "none", Mode.SHARED: "container"}
+
+
+@dataclass
+class Bound:
+    """Bindings as they come together in one request; `chosen` are the ports picked here."""
+
+    bindings: list[PortBinding] = field(default_factory=list)
+    chosen: set[tuple[Protocol, int]] = field(default_factory=set)
+    _taken: dict[tuple[Protocol, Version, int], set[IPAddress]] = field(default_factory=dict)
+
+    def add(self, binding: PortBinding) -> None:
+        """Take a binding that collides with none of the others."""
+        self.bindings.append(binding)
+        for port in range(binding.host.first, binding.host.last + 1):
+            self._taken.setdefault((binding.protocol, binding.version, port), set()).add(binding.address)
+
+    def collides(self, protocol: Protocol, address: IPAddress, port: int) -> bool:
+        """Whether a binding of the same request has the port already."""
+        held = self._taken.get((protocol, address.version, port), set())
+        return bool(held) and (address.is_unspecified or address in held or any(a.is_unspecified for a in held))
+
+
+def publish(context: Context, sandbox: Sandbox, texts: Sequence[str]) -> tuple[Sandbox, frozenset[tuple[Protocol, int]]]:
+    """`sandbox` with more bindings, and the ports that were picked rather than asked for.
+
+    As Docker sorts them: exact ports are settled before those that can move.
+    """
+    requests = [parse_publish(text) for text in texts]
+    if requests and sandbox.mode is not Mode.BRIDGE:
+        raise InvalidError(
+            f"conflicting options: port publishing and the {_MODE_NAMES[sandbox.mode]} type network mode",
+            field="publish",
+            value=texts[0],
+        )
+    bound = Bound()
+    for request in sorted(requests, key=_is_movable):
+        _bind(context, sandbox, request, bound)
+    return replace(sandbox, ports=sandbox.ports + tuple(bound.bindings)), frozenset(bound.chosen)
+
+
+def unpublish(sandbox: Sandbox, texts: Sequence[str]) -> Sandbox:
+    """`sandbox` without the bindings named by their host side."""
+    ports = list(sandbox.ports)
+    for text in texts:
+        wanted, protocol, address = parse_published(text)
+        gone = [b for b in ports if b.protocol is protocol and b.host == wanted and address in (None, b.address)]
+        if not gone:
+            published = ", ".join(str(binding) for binding in sandbox.ports) or "nothing"
+            raise InvalidError(
+                f"sandbox {sandbox.name} does not publish {text}",
+                field="ports",
+                value=text,
+                hint=f"it publishes {published}",
+            )
+        ports = [binding for binding in ports if binding not in gone]
+    return replace(sandbox, ports=tuple(ports))
+
+
+def _is_movable(request: PortRequest) -> bool:
+    return request.host is None or len(request.host) != len(request.target)
+
+
+def _bind(context: Context, sandbox: Sandbox, request: PortRequest, bound: Bound) -> None:
+    addresses = _host_addresses(context, sandbox, request)
+    if _is_movable(request):
+        host = _pick(context, request, addresses, bound)
+        bound.chosen.update((request.protocol, port) for port in range(host.first, host.last + 1))
+    else:
+        assert request.host is not None
+        host = request.host
+        for address in addresses:
+            _check_free(context, sandbox, request, address, bound)
+    for address in addresses:
+        bound.add(PortBinding(request.protocol, address, host, request.target))
+
+
+def _host_addresses(context: Context, sandbox: Sandbox, request: PortRequest) -> list[IPAddress]:
+    """The host addresses of a request: the one it names, the configured one, or every address of each family in use."""
+    address = request.address or _default_binding(context, sandbox)
+    if request.address is None and address.is_unspecified:
+        families = [version for version in VERSIONS if any(e.address(version) for e in sandbox.endpoints)]
+        return [UNSPECIFIED[version] for version in families] or [address]
+    _check_servable(sandbox, address)
+    return [address]
+
+
+def _default_binding(context: Context, sandbox: Sandbox) -> IPAddress:
+    """The network's `host_binding_ipv4`, else the engine's setting (dockerd's `--ip`)."""
+    endpoint = gateway_endpoint(sandbox, context.state.networks, 4) or gateway_endpoint(sandbox, context.state.networks, 6)
+    bridge = context.state.networks[endpoint.network].bridge if endpoint is not None else None
+    return bridge.host_binding[0] if bridge is not None and bridge.host_binding else context.config.host_binding
+
+
+def _check_servable(sandbox: Sandbox, address: IPAddress) -> None:
+    """Refuse what only a relay in user space could carry: NAT cannot."""
+    if address == IPv6Address("::1"):
+        raise InvalidError(
+            "cannot publish on [::1]: the kernel does not route ::1 off the host, and there is no relay yet that carries it",
+            field="publish",
+            value=str(address),
+            hint="publish on 127.0.0.1, or on an address of the host",
+        )
+    other: Version = 4 if address.version == 6 else 6
+    has = {address.version for endpoint in sandbox.endpoints for address in endpoint.addresses}
+    if sandbox.endpoints and address.version not in has:
+        raise InvalidError(
+            f"cannot publish on IPv{address.version} address {address}: sandbox {sandbox.name} has only IPv{other}, "
+            "and there is no relay yet that carries one to the other",
+            field="publish",
+            value=str(address),
+            hint=f"publish on an IPv{other} address, or connect the sandbox to a network with IPv{address.version}",
+        )
+
+
+def _check_free(context: Context, sandbox: Sandbox, request: PortRequest, address: IPAddress, bound: Bound) -> None:
+    assert request.host is not None
+    for port in range(request.host.first, request.host.last + 1):
+        holder = context.state.port_holder(request.protocol, address, port)
+        if holder is not None or bound.collides(request.protocol, address, port):
+            name = context.state.sandboxes[holder].name if holder is not None else "the same request"
+            raise ConflictError(
+                programming_failed(sandbox, f"Bind for {_shown(address)}:{port} failed: port is already allocated"),
+                field="publish",
+                value=f"{address}:{port}/{request.protocol}",
+                hint=f"{name} has it; choose another host port",
+            )
+
+
+def _pick(context: Context, request: PortRequest, addresses: Sequence[IPAddress], bound: Bound) -> PortRange:
+    """The first run of free ports that fits, on all addresses at once."""
+    size = len(request.target)
+    for first in _candidates(context, request, size):
+        ports = range(first, first + size)
+        if all(_is_free(context, request.protocol, address, port, bound) for port in ports for address in addresses):
+            return PortRange(first, first + size - 1)
+    raise ExhaustedError(
+        "all ports are allocated",
+        field="publish",
+        value=str(request.host or context.facts.ephemeral),
+        hint="remove published ports, or name another range",
+    )
+
+
+def _candidates(context: Context, request: PortRequest, size: int) -> Iterator[int]:
+    """First ports to try: a named range from its start, ephemeral ports round robin from the last one given out."""
+    if request.host is not None:
+        yield from range(request.host.first, request.host.last + 2 - size)
+        return
+    ephemeral = context.facts.ephemeral
+    start = (context.last_port or ephemeral.first - 1) + 1
+    for port in chain(range(start, ephemeral.last + 2 - size), range(ephemeral.first, start)):
+        if not any(low.first <= port + size - 1 and port <= low.last for low in context.facts.reserved):
+            yield port
+
+
+def _is_free(context: Context, protocol: Protocol, address: IPAddress, port: int, bound: Bound) -> bool:
+    return (
+        (protocol, port) not in context.avoid
+        and context.state.port_holder(protocol, address, port) is None
+        and not bound.collides(protocol, address, port)
+    )
+
+
+def programming_failed(sandbox: Sandbox, reason: str) -> str:
+    """Docker's wrapping of an error about published ports."""
+    endpoint = sandbox.endpoints[0].id if sandbox.endpoints else ""
+    return f"driver failed programming external connectivity on endpoint {sandbox.name} ({endpoint}): {reason}"
+
+
+def _shown(address: IPAddress) -> str:
+    return f"[{address}]" if address.version == 6 else str(address)

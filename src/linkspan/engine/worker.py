@@ -1,0 +1,232 @@
+"""The one task through which every change goes.
+
+Theory of operation. Callers leave requests and wait; the worker takes what has gathered and handles it as one batch.
+Each request is decided against the draft: the desired state plus the batch so far. The changes together become one list
+of operations; the kernel applies it, the store remembers it, and only then the state moves and events go out. So
+requests that arrive together share one firewall transaction and, when they delete links, one grace period of the
+kernel; a caller who is cancelled does not leave a change half made; nothing is awaited while state is half changed.
+
+When a batch fails, what was applied is undone from its own inverses. A batch of several is then tried again one by
+one, so that each caller gets its own error. A host port that the engine picked itself and that turns out to be taken
+by another process is picked again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from errno import EADDRINUSE
+from typing import Any
+
+from linkspan.engine import networks, sandboxes
+from linkspan.engine.decisions import Context, Decision
+from linkspan.engine.events import Announcer
+from linkspan.engine.failures import explain
+from linkspan.engine.ports import Kernel, Store
+from linkspan.engine.preview import Preview
+from linkspan.model.errors import InvalidError, LinkspanError, UnavailableError
+from linkspan.model.ports import Protocol
+from linkspan.model.requests import (
+    Connect,
+    CreateNetwork,
+    CreateSandbox,
+    Disconnect,
+    Publish,
+    RemoveNetwork,
+    RemoveSandbox,
+    Request,
+    Unpublish,
+)
+from linkspan.model.state import Change, State
+from linkspan.plan.objects import HostPort
+from linkspan.plan.operations import Operation, OperationFailedError, undo
+from linkspan.plan.topology import Planner
+
+log = logging.getLogger(__name__)
+
+DECISIONS: dict[type[Request[Any]], Callable[[Context, Any], Decision[Any]]] = {
+    CreateNetwork: networks.create_network,
+    RemoveNetwork: networks.remove_network,
+    CreateSandbox: sandboxes.create_sandbox,
+    RemoveSandbox: sandboxes.remove_sandbox,
+    Connect: sandboxes.connect,
+    Disconnect: sandboxes.disconnect,
+    Publish: sandboxes.publish_ports,
+    Unpublish: sandboxes.unpublish_ports,
+}
+
+PORT_ATTEMPTS = 10
+"""How many picked ports may turn out to be taken before a request fails (Docker's number)."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A request, its caller's future, and the picked ports that proved to be taken."""
+
+    request: Request[Any]
+    done: "asyncio.Future[Any]"
+    dry: bool
+    avoid: set[tuple[Protocol, int]] = field(default_factory=set)
+
+    def succeed(self, result: object) -> None:
+        """Answer the caller, if it still waits."""
+        if not self.done.done():
+            self.done.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """Give the caller its error, if it still waits."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class Worker:
+    """Decides, applies and remembers requests, batch by batch."""
+
+    def __init__(self, kernel: Kernel, store: Store, planner: Planner, context: Context, announcer: Announcer) -> None:
+        self._kernel = kernel
+        self._store = store
+        self._planner = planner
+        self._announcer = announcer
+        self._waiting: list[Job] = []
+        self._wakeup = asyncio.Event()
+        self._stopping = False
+        self.begin(context)
+
+    def begin(self, context: Context) -> None:
+        """Start from a state that the kernel and the store have."""
+        self.state = context.state
+        self._context = context.of(State(self.state.networks.values(), self.state.sandboxes.values()))
+
+    def submit(self, request: Request[Any], *, dry: bool = False) -> "asyncio.Future[Any]":
+        """Queue a request; the future gives its result, or for a dry one its `Preview`."""
+        if type(request) not in DECISIONS:
+            known = ", ".join(sorted(kind.__name__ for kind in DECISIONS))
+            raise InvalidError(f"unknown request {request!r}", field="request", value=request, hint=f"known: {known}")
+        if self._stopping:
+            raise UnavailableError("the engine is closed", hint="open it again")
+        job = Job(request, asyncio.get_running_loop().create_future(), dry)
+        self._waiting.append(job)
+        self._wakeup.set()
+        return job.done
+
+    def stop(self) -> None:
+        """Finish what has been submitted, then end."""
+        self._stopping = True
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Serve until stopped. The supervisor: an unexpected error fails its requests and is logged, and work goes on."""
+        while not self._stopping or self._waiting:
+            await self._wakeup.wait()
+            self._wakeup.clear()
+            batch, self._waiting = self._waiting, []
+            try:
+                await self._handle([job for job in batch if not job.done.done()])
+            except Exception as error:
+                log.exception("a request failed in an unexpected way")
+                self.begin(self._context.of(self.state))
+                for job in batch:
+                    job.fail(error)
+
+    async def _handle(self, batch: list[Job]) -> None:
+        """Decide and carry out several requests together."""
+        if any(isinstance(job.request, CreateNetwork) for job in batch):
+            self._context = self._context.on(await self._kernel.host_facts())
+        accepted: list[tuple[Job, Decision[Any]]] = []
+        change = Change()
+        for job in batch:
+            decision = self._decide(job)
+            if decision is not None:
+                accepted.append((job, decision))
+                change = change.then(decision.change)
+                self._context.state.apply(decision.change)
+        if not accepted:
+            return
+        try:
+            await self._carry_out(change)
+        except LinkspanError as error:
+            self._context.state.apply(self.state.inverse(change))
+            await self._recover(accepted, error)
+            return
+        self._conclude(accepted)
+
+    def _decide(self, job: Job) -> Decision[Any] | None:
+        """The decision on one request, or None when it is answered already: refused, or only planned."""
+        context = replace(self._context, avoid=frozenset(job.avoid))
+        try:
+            decision = DECISIONS[type(job.request)](context, job.request)
+        except LinkspanError as error:
+            job.fail(error)
+            return None
+        if job.dry:
+            job.succeed(Preview(self._planner.operations(self._context.state, decision.change)))
+            return None
+        return decision
+
+    async def _carry_out(self, change: Change) -> None:
+        """Kernel, store, state, in this order; whole or not at all."""
+        operations = self._planner.operations(self.state, change)
+        try:
+            await self._kernel.apply(operations)
+        except OperationFailedError as error:
+            await self._take_back(error.applied, error)
+            raise
+        try:
+            await self._store.commit(change)
+        except LinkspanError as error:
+            await self._take_back(operations, error)
+            raise
+        self.state.apply(change)
+
+    async def _take_back(self, applied: Iterable[Operation], cause: LinkspanError) -> None:
+        try:
+            await self._kernel.apply(undo(tuple(applied)), tolerant=True)
+        except OperationFailedError as error:
+            # The caller's error stays the cause; what is left over is repaired when the engine opens next.
+            log.error("undo is incomplete: %s", error.message)
+            cause.add_note(f"undo is incomplete: {error.message}")
+
+    async def _recover(self, accepted: list[tuple[Job, Decision[Any]]], error: LinkspanError) -> None:
+        """After a failed batch: each request on its own, another port where one was picked, or the error."""
+        if len(accepted) > 1:
+            for job, _ in accepted:
+                await self._handle([job])
+            return
+        job, decision = accepted[0]
+        picked = _picked_port(error, decision)
+        if picked is not None and len(job.avoid) < PORT_ATTEMPTS:
+            job.avoid.add(picked)
+            await self._handle([job])
+        else:
+            job.fail(explain(error, decision.result))
+
+    def _conclude(self, accepted: list[tuple[Job, Decision[Any]]]) -> None:
+        for job, decision in accepted:
+            if decision.chosen:
+                self._context = replace(self._context, last_port=max(port for _, port in decision.chosen))
+            for event in decision.events:
+                self._announcer.announce(event)
+            job.succeed(decision.result)
+
+
+def _picked_port(error: LinkspanError, decision: Decision[Any]) -> tuple[Protocol, int] | None:
+    """The port that was picked for this decision and that someone else turned out to hold."""
+    if not isinstance(error, OperationFailedError) or error.errno != EADDRINUSE:
+        return None
+    item = error.operation.object
+    if not isinstance(item, HostPort) or (item.protocol, item.ports.first) not in decision.chosen:
+        return None
+    return (item.protocol, item.ports.first)
+
+
+@asynccontextmanager
+async def supervised(worker: Worker) -> AsyncIterator[None]:
+    """Run a worker beside the block; it finishes what was submitted before the block is left."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(worker.run(), name="linkspan engine worker")
+        try:
+            yield
+        finally:
+            worker.stop()
+            await asyncio.wait([task])

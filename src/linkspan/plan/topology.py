@@ -1,0 +1,146 @@
+"""From nouns to kernel objects: one fragment per network and per sandbox, and the base that exists once.
+
+A fragment depends only on its own noun and, for a sandbox, on its networks, which never change while it uses them. So
+the whole plan is the union of the fragments, and a change touches the fragments of what it changes and no others.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from linkspan.model.addressing import VERSIONS, IPNetwork, Version, interface
+from linkspan.model.config import Config
+from linkspan.model.networks import Network
+from linkspan.model.ports import PortBinding
+from linkspan.model.sandboxes import Endpoint, Mode, Sandbox
+from linkspan.model.state import Change, State
+from linkspan.plan.firewall import Firewall, Guard, Published, Zone
+from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Namespace, Route, Sysctl, Up, Veth, mark
+from linkspan.plan.operations import Operation, diff
+
+DEFAULT_ROUTE: dict[Version, IPNetwork] = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+DEFAULT_MTU = 1500
+
+
+def gateway_endpoint(sandbox: Sandbox, networks: Mapping[str, Network], version: Version) -> Endpoint | None:
+    """The endpoint that gives the default route of one family, and whose address published ports lead to.
+
+    Docker's order: higher priority, then dual stack before single, then the network's name; internal networks offer none.
+    """
+    offers = [e for e in sandbox.endpoints if e.address(version) and not networks[e.network].internal]
+    return min(offers, key=lambda e: (-e.priority, -len(e.addresses), networks[e.network].name), default=None)
+
+
+def active_bindings(sandbox: Sandbox, networks: Mapping[str, Network]) -> Iterator[tuple[PortBinding, Endpoint]]:
+    """The bindings that are in force, each with the endpoint that serves it."""
+    for binding in sandbox.ports:
+        if (endpoint := gateway_endpoint(sandbox, networks, binding.version)) is not None:
+            yield binding, endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Turns desired state into kernel objects, for one engine with one firewall backend."""
+
+    engine: str
+    config: Config
+    firewall: Firewall
+
+    def base(self) -> Iterator[KernelObject]:
+        """What exists whatever networks there are."""
+        yield from self.firewall.base(mark(self.engine, "engine", self.engine))
+        if self.config.ip_forward:
+            yield Sysctl(HOST, "net.ipv4.ip_forward", "1")
+
+    def network(self, network: Network) -> Iterator[KernelObject]:
+        """The bridge of a network, its addresses and its zone in the firewall; nothing for host and none."""
+        if (bridge := network.bridge) is None:
+            return
+        owner = mark(self.engine, "network", network.id)
+        yield Bridge(bridge.name, bridge.mac, bridge.mtu or DEFAULT_MTU, owner)
+        yield Up(HOST, bridge.name)
+        for subnet in network.subnets:
+            yield Address(HOST, bridge.name, interface(subnet.gateway, subnet.prefix.prefixlen))
+        yield from self._settings(network, bridge.name)
+        prefixes = tuple(subnet.prefix for subnet in network.subnets)
+        yield from self.firewall.zone(
+            Zone(bridge.name, prefixes, network.internal, bridge.icc, bridge.masquerade, owner)
+        )
+
+    def _settings(self, network: Network, link: str) -> Iterator[KernelObject]:
+        if network.subnet(4) and not network.internal and self.firewall.hairpin:
+            # 127.0.0.1:PORT of the host is routed out of the bridge only with this; the firewall keeps 127/8 from
+            # coming in by it.
+            yield Sysctl(HOST, f"net.ipv4.conf.{link}.route_localnet", "1", link)
+        if network.subnet(6):
+            yield Sysctl(HOST, f"net.ipv6.conf.{link}.disable_ipv6", "0", link)
+            yield Sysctl(HOST, f"net.ipv6.conf.{link}.accept_ra", "0", link)
+            if self.config.ip_forward:
+                # IPv6 has no per-interface switch before Linux 6.17: the decision reads `all`.
+                yield Sysctl(HOST, "net.ipv6.conf.all.forwarding", "1")
+
+    def sandbox(self, sandbox: Sandbox, networks: Mapping[str, Network]) -> Iterator[KernelObject]:
+        """The namespace of a sandbox and everything in it; nothing for modes that use another's namespace."""
+        if sandbox.mode not in (Mode.BRIDGE, Mode.NONE):
+            return
+        yield Namespace(sandbox.id)
+        for endpoint in sandbox.endpoints:
+            yield from self._endpoint(sandbox, endpoint, networks[endpoint.network])
+        for version in VERSIONS:
+            if (way_out := gateway_endpoint(sandbox, networks, version)) is not None:
+                subnet = networks[way_out.network].subnet(version)
+                assert subnet is not None
+                yield Route(sandbox.id, DEFAULT_ROUTE[version], subnet.gateway, way_out.ifname)
+        owner = mark(self.engine, "sandbox", sandbox.id)
+        for binding, endpoint in active_bindings(sandbox, networks):
+            bridge, target = networks[endpoint.network].bridge, endpoint.address(binding.version)
+            assert bridge is not None and target is not None
+            yield HostPort(binding.protocol, binding.address, binding.host, owner)
+            yield from self.firewall.published(Published(binding, target.ip, bridge.name, owner))
+
+    def _endpoint(self, sandbox: Sandbox, endpoint: Endpoint, network: Network) -> Iterator[KernelObject]:
+        assert network.bridge is not None
+        bridge, owner = network.bridge, mark(self.engine, "endpoint", endpoint.id)
+        yield Veth(
+            name=endpoint.host_ifname,
+            bridge=bridge.name,
+            where=sandbox.id,
+            peer=endpoint.ifname,
+            mac=endpoint.mac,
+            mtu=bridge.mtu or DEFAULT_MTU,
+            isolated=not bridge.icc,
+            owner=owner,
+        )
+        yield Up(HOST, endpoint.host_ifname)
+        yield Up(sandbox.id, endpoint.ifname)
+        for address in endpoint.addresses:
+            yield Address(sandbox.id, endpoint.ifname, address)
+            if address.version == 6:
+                # Namespaces are made with IPv6 off by default, as Docker leaves interfaces of IPv4-only networks.
+                yield Sysctl(sandbox.id, f"net.ipv6.conf.{endpoint.ifname}.disable_ipv6", "0", endpoint.ifname)
+            if not network.internal:
+                yield from self.firewall.guard(Guard(bridge.name, address.ip, owner))
+
+    def whole(self, state: State) -> Iterator[KernelObject]:
+        """Every object that should exist."""
+        yield from self.base()
+        for network in state.networks.values():
+            yield from self.network(network)
+        for sandbox in state.sandboxes.values():
+            yield from self.sandbox(sandbox, state.networks)
+
+    def operations(self, state: State, change: Change) -> tuple[Operation, ...]:
+        """The operations of a change to `state`, from the fragments it touches alone."""
+        networks = state.networks
+        if change.networks:
+            networks = networks | {id: network for id, network in change.networks.items() if network is not None}
+        return diff(self._fragments(state.networks, state.inverse(change)), self._fragments(networks, change))
+
+    def _fragments(self, networks: Mapping[str, Network], change: Change) -> Iterator[KernelObject]:
+        for network in change.networks.values():
+            if network is not None:
+                yield from self.network(network)
+        for sandbox in change.sandboxes.values():
+            if sandbox is not None:
+                yield from self.sandbox(sandbox, networks)
+

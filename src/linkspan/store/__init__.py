@@ -1,0 +1,1 @@
+"""Remembers desired state."""

@@ -1,0 +1,149 @@
+"""Desired state in SQLite: a document per network and per sandbox.
+
+Write-ahead logging with `synchronous=NORMAL`: a commit survives the death of the process at any moment without waiting
+for the disk. A power cut may lose the last commits, but it also empties the kernel they described.
+
+SQLite runs on a thread of its own, so that a checkpoint that waits for the disk never stops the event loop.
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from linkspan.model.errors import ConflictError, LinkspanError, UnavailableError
+from linkspan.model.networks import Network
+from linkspan.model.sandboxes import Sandbox
+from linkspan.model.state import Change, State
+from linkspan.store.documents import decode, encode
+
+Result = TypeVar("Result")
+
+FORMAT = 1
+"""Version of the tables and documents (`PRAGMA user_version`)."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS networks (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS sandboxes (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
+"""
+
+
+class StoreError(LinkspanError):
+    """The database cannot be read or written."""
+
+    kind = "store"
+
+
+class SqliteStore:
+    """One data root's state. Made by `open`, which also keeps other processes out of the data root."""
+
+    def __init__(self, database: sqlite3.Connection, thread: ThreadPoolExecutor, lock: int, engine_id: str) -> None:
+        self._database = database
+        self._thread = thread
+        self._lock = lock
+        self._engine_id = engine_id
+
+    @property
+    def engine_id(self) -> str:
+        """64 hex digits, chosen when the data root was first used."""
+        return self._engine_id
+
+    @classmethod
+    async def open(cls, data_root: Path, *, new_id: Callable[[], str]) -> "SqliteStore":
+        """Open or create the state under `data_root`.
+
+        Raises `ConflictError` when another process has it open, `UnavailableError` when it cannot be written.
+        """
+        lock = _lock(data_root)
+        thread = ThreadPoolExecutor(1, "linkspan-store")
+        try:
+            database, engine_id = await _on(thread, lambda: _connect(data_root / "state.db", new_id))
+        except BaseException:
+            thread.shutdown()
+            os.close(lock)
+            raise
+        return cls(database, thread, lock, engine_id)
+
+    async def load(self) -> State:
+        """Everything remembered; `DocumentError` when a document is damaged."""
+        networks, sandboxes = await _on(self._thread, self._read)
+        return State((decode(Network, row) for row in networks), (decode(Sandbox, row) for row in sandboxes))
+
+    def _read(self) -> tuple[list[bytes], list[bytes]]:
+        query = "SELECT document FROM {} ORDER BY rowid"
+        networks = [row[0] for row in self._database.execute(query.format("networks"))]
+        return networks, [row[0] for row in self._database.execute(query.format("sandboxes"))]
+
+    async def commit(self, change: Change) -> None:
+        """Remember `change`, whole or not at all."""
+        rows = {
+            "networks": {id: encode(noun) if noun else None for id, noun in change.networks.items()},
+            "sandboxes": {id: encode(noun) if noun else None for id, noun in change.sandboxes.items()},
+        }
+        await _on(self._thread, lambda: self._write(rows))
+
+    def _write(self, tables: dict[str, dict[str, bytes | None]]) -> None:
+        with self._database:
+            for table, rows in tables.items():
+                for id, document in rows.items():
+                    if document is None:
+                        self._database.execute(f"DELETE FROM {table} WHERE id = ?", (id,))
+                    else:
+                        self._database.execute(
+                            f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                            (id, document),
+                        )
+
+    async def close(self) -> None:
+        """Close the database and let other processes have the data root."""
+        await _on(self._thread, self._database.close)
+        self._thread.shutdown()
+        os.close(self._lock)
+
+
+async def _on(thread: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
+    except sqlite3.Error as error:
+        raise StoreError(f"the state database failed: {error}", hint="is the disk full or read-only?") from error
+
+
+def _lock(data_root: Path) -> int:
+    """An exclusive lock on the data root, held by the descriptor and so released by the kernel when we die."""
+    try:
+        data_root.mkdir(parents=True, exist_ok=True, mode=0o710)
+        descriptor = os.open(data_root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UnavailableError(f"cannot use data root {data_root}: {error.strerror}", field="data_root") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise ConflictError(
+            f"data root {data_root} is in use by another engine",
+            field="data_root",
+            value=str(data_root),
+            hint="stop that engine, or give this one another data root",
+        ) from error
+    return descriptor
+
+
+def _connect(path: Path, new_id: Callable[[], str]) -> tuple[sqlite3.Connection, str]:
+    # The connection is used by the store's one thread only, and closed there.
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    found = database.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, FORMAT):
+        database.close()
+        raise StoreError(f"{path} has format {found}, this version reads format {FORMAT}", hint="use the version that wrote it")
+    with database:
+        database.executescript(_SCHEMA)
+        database.execute("INSERT INTO engine SELECT ? WHERE NOT EXISTS (SELECT 1 FROM engine)", (new_id(),))
+        database.execute(f"PRAGMA user_version = {FORMAT}")
+    return database, database.execute("SELECT id FROM engine").fetchone()[0]

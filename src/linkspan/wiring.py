@@ -1,0 +1,87 @@
+"""The composition root for library use: here, and nowhere else, the real parts are chosen and put together."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from linkspan.engine.core import Engine as CoreEngine
+from linkspan.engine.ports import Surroundings
+from linkspan.kernel.iptables import IptablesFirewall
+from linkspan.kernel.linux import LinuxKernel
+from linkspan.kernel.nftables import NftablesFirewall
+from linkspan.model.config import Config, FirewallBackend
+from linkspan.plan.firewall import Firewall
+from linkspan.plan.iptables import Iptables
+from linkspan.plan.nftables import Nftables
+from linkspan.store.sqlite import SqliteStore
+
+DATA_ROOT = Path("/var/lib/linkspan")
+EXEC_ROOT = Path("/run/linkspan")
+
+
+def new_id() -> str:
+    """64 random hex digits."""
+    return secrets.token_hex(32)
+
+
+def new_mac() -> str:
+    """A random hardware address: locally administered, unicast (as Docker has chosen them since version 28)."""
+    first, *rest = secrets.token_bytes(6)
+    return ":".join(f"{byte:02x}" for byte in (first & 0xFC | 0x02, *rest))
+
+
+SURROUNDINGS = Surroundings(now=lambda: datetime.now(UTC), new_id=new_id, new_mac=new_mac)
+
+
+class Engine(CoreEngine):
+    """The engine on the real kernel, with SQLite."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        *,
+        data_root: Path | str = DATA_ROOT,
+        exec_root: Path | str = EXEC_ROOT,
+        namespace: Path | str | None = None,
+        config: Config | None = None,
+        surroundings: Surroundings = SURROUNDINGS,
+    ) -> AsyncIterator["Engine"]:
+        """Open the engine of a data root and keep it open until the block ends; what it built stays.
+
+        `data_root` remembers desired state, `exec_root` (on a file system that a reboot empties) pins namespaces;
+        `namespace` is the network namespace that plays the host, by default the process's own. Whatever was changed by
+        others since the last time is repaired, and listed in `healed`.
+
+        Raises `ConflictError` when another engine owns the data root or the bridge, `UnavailableError` when a
+        privilege, program or kernel feature is missing.
+        """
+        settings = config or Config()
+        async with AsyncExitStack() as stack:
+            store = await SqliteStore.open(Path(data_root), new_id=surroundings.new_id)
+            stack.push_async_callback(store.close)
+            kernel = await LinuxKernel.open(
+                namespace=Path(namespace) if namespace is not None else None,
+                exec_root=Path(exec_root),
+                engine_id=store.engine_id,
+                firewall=_FIREWALLS[settings.firewall],
+            )
+            stack.push_async_callback(kernel.close)
+            engine = cls(
+                kernel=kernel, store=store, firewall=planned_firewall(settings), config=settings, surroundings=surroundings
+            )
+            await stack.enter_async_context(engine.running())
+            yield engine
+
+
+_FIREWALLS = {FirewallBackend.NFTABLES: NftablesFirewall, FirewallBackend.IPTABLES: IptablesFirewall}
+
+
+def planned_firewall(config: Config) -> Firewall:
+    """The pure half of the configured backend."""
+    if config.firewall is FirewallBackend.IPTABLES:
+        return Iptables(userland_proxy=config.userland_proxy)
+    return Nftables()
