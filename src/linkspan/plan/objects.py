@@ -128,12 +128,16 @@ class Sysctl:
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """Host ports held by bound sockets, so that no process can take what a sandbox publishes."""
+    """Host ports held by bound sockets, so that no process can take what a sandbox publishes.
+
+    `relay` is where the relay carries, port for port, what NAT leaves to it; None when NAT carries everything.
+    """
 
     protocol: Protocol
     address: IPAddress
     ports: PortRange
     owner: str
+    relay: tuple[IPAddress, PortRange] | None = None
 
     @property
     def key(self) -> Key:

@@ -95,7 +95,8 @@ class Planner:
         for binding, endpoint in active_bindings(sandbox, networks):
             bridge, target = networks[endpoint.network].bridge, endpoint.address(binding.version)
             assert bridge is not None and target is not None
-            yield HostPort(binding.protocol, binding.address, binding.host, owner)
+            relay = None if self.firewall.hairpin else (target.ip, binding.target)
+            yield HostPort(binding.protocol, binding.address, binding.host, owner, relay)
             yield from self.firewall.published(Published(binding, target.ip, bridge.name, owner))
 
     def _endpoint(self, sandbox: Sandbox, endpoint: Endpoint, network: Network) -> Iterator[KernelObject]:
