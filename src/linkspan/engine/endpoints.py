@@ -50,7 +50,7 @@ def _check_joinable(context: Context, sandbox: Sandbox, network: Network) -> Non
         raise ForbiddenError(
             f"endpoint with name {sandbox.name} already exists in network {network.name}", field="network", value=network.name
         )
-    if len(context.state.members(network.id)) >= BRIDGE_PORTS:
+    if context.state.member_count(network.id) >= BRIDGE_PORTS:
         raise ExhaustedError(
             f"network {network.name} has {BRIDGE_PORTS} endpoints, the most that a Linux bridge can hold",
             field="network",

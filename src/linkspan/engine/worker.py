@@ -222,11 +222,13 @@ def _picked_port(error: LinkspanError, decision: Decision[Any]) -> tuple[Protoco
 
 @asynccontextmanager
 async def supervised(worker: Worker) -> AsyncIterator[None]:
-    """Run a worker beside the block; it finishes what was submitted before the block is left."""
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(worker.run(), name="linkspan engine worker")
-        try:
-            yield
-        finally:
-            worker.stop()
-            await asyncio.wait([task])
+    """Run a worker beside the block; it finishes what was submitted before the block is left.
+
+    Not a TaskGroup: that would wrap every error of the block in an ExceptionGroup, and cancel a change half made.
+    """
+    task = asyncio.create_task(worker.run(), name="linkspan engine worker")  # noqa: TID251
+    try:
+        yield
+    finally:
+        worker.stop()
+        await asyncio.wait([task])

@@ -117,6 +117,10 @@ class State:
         """The sandboxes with an endpoint on the network."""
         return [self.sandboxes[id] for id in self._members[network]]
 
+    def member_count(self, network: str) -> int:
+        """How many endpoints the network has."""
+        return len(self._members[network])
+
     def holder(self, network: str, address: IPAddress) -> Sandbox | None:
         """The sandbox that has `address` on the network."""
         leases = self._leases[network, address.version]

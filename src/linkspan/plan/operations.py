@@ -138,7 +138,7 @@ def arrange(operations: Iterable[Operation]) -> tuple[Operation, ...]:
         match operation.object:
             case HostPort():
                 ports.append(operation)
-            case item if isinstance(item, _FIREWALL):
+            case item if is_firewall(item):
                 firewall.append(operation)
             case _:
                 links.append(operation)
@@ -168,6 +168,11 @@ def apply(objects: Iterable[KernelObject], operations: Iterable[Operation]) -> d
         else:
             held[operation.object.key] = operation.object
     return held
+
+
+def is_firewall(item: KernelObject) -> bool:
+    """Whether the object belongs to the firewall transaction."""
+    return isinstance(item, _FIREWALL)
 
 
 class OperationFailedError(KernelError):
