@@ -30,13 +30,17 @@ class Module:
     @cached_property
     def imported(self) -> frozenset[str]:
         """The full names of what is imported, as written: modules, and members of modules."""
-        return frozenset(name for _, name in _imports(self.tree))
+        return frozenset(full for _, full in _imports(self.tree))
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The full name behind each imported local name."""
+        return dict(_imports(self.tree))
 
     @cached_property
     def used(self) -> frozenset[str]:
         """What is imported, and every attribute reached through it: `os.setns` for `import os as o; o.setns(fd)`."""
-        names = dict(_imports(self.tree))
-        return self.imported | {full for node in ast.walk(self.tree) if (full := _resolve(node, names))}
+        return self.imported | {full for node in ast.walk(self.tree) if (full := _resolve(node, self.names))}
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ import re
 import statistics
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -34,14 +34,17 @@ ROOMS = {
     "model": room("", "the nouns are shared by everyone, so they may depend on nobody"),
     "plan": room("model", "a plan is a function of values: what it cannot reach cannot change its answer"),
     "kernel": room("model plan", "it executes plans and knows nothing of why they are wanted"),
-    "store": room("model plan", "it keeps values and decides nothing", packages="msgspec"),
+    "store": room("model plan", "it keeps values and decides nothing", packages="msgspec cattrs"),
     "engine": room(
         "model plan",
         "it sees the world through its own protocols, so that a fake world can stand in",
         packages="msgspec",
     ),
+    "dataplane": room("model", "its programs outlive the daemon, must start fast and stay small"),
     "lab": room("model plan engine wiring linkspan", "tests and demos use what every library user has"),
-    "wiring": room("model plan kernel store engine", "the composition root: the one place where real parts are chosen"),
+    "wiring": room(
+        "model plan kernel store engine dataplane", "the composition root: the one place where real parts are chosen"
+    ),
     FRONT_DOOR: room("model engine wiring", "what `import linkspan` offers is a selection, not an implementation"),
 }
 
@@ -53,20 +56,18 @@ IMPURE = frozenset(
 )
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "breakpoint", "__import__"})
 
+NATIVE, PROCESS, WORKER = "linkspan.kernel.native", "linkspan.kernel.process", "linkspan.engine.worker"
 FENCES = {
-    "ctypes": (
-        "linkspan.kernel.native",
-        "a wrong foreign call corrupts memory: keep them where they can be reviewed at once",
-    ),
-    "os.setns": ("linkspan.kernel.native", "it moves the calling thread, which must never go back to a pool"),
-    "os.unshare": ("linkspan.kernel.native", "it moves the calling thread, which must never go back to a pool"),
-    "subprocess": ("linkspan.kernel.process", "programs are started, reaped and reported in one way"),
-    "asyncio.create_subprocess_exec": (
-        "linkspan.kernel.process",
-        "programs are started, reaped and reported in one way",
-    ),
+    "ctypes": (NATIVE, "a wrong foreign call corrupts memory: keep them where they can be reviewed at once"),
+    "os.setns": (NATIVE, "it moves the calling thread, which must never go back to a pool"),
+    "os.unshare": (NATIVE, "it moves the calling thread, which must never go back to a pool"),
+    "subprocess": (PROCESS, "programs are started, reaped and reported in one way"),
+    "asyncio.create_subprocess_exec": (PROCESS, "programs are started, reaped and reported in one way"),
     "asyncio.create_subprocess_shell": (None, "no shell ever sees our arguments"),
-    "asyncio.create_task": (None, "a task belongs to a TaskGroup, or its failure is lost"),
+    "asyncio.create_task": (
+        WORKER,
+        "a task belongs to a TaskGroup, or its failure is lost; the worker is awaited by hand",
+    ),
     "asyncio.ensure_future": (None, "a task belongs to a TaskGroup, or its failure is lost"),
     "os.fork": (None, "a fork of a threaded process inherits its locks"),
     "os.system": (None, "no shell ever sees our arguments"),
@@ -205,20 +206,22 @@ def test_nothing_is_left_to_do() -> None:
 
 
 def test_every_function_does_something() -> None:
-    wrong = [f"{m.name}.{function.name}" for m in MODULES.values() for function in _hollow_functions(m.tree)]
+    wrong = [f"{m.name}.{function.name}" for m in MODULES.values() for function in _hollow_functions(m.tree, m.names)]
     assert not wrong, f"{wrong}: an empty body belongs only to a protocol"
 
 
-def _hollow_functions(node: ast.AST, in_protocol: bool = False) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def _hollow_functions(
+    node: ast.AST, names: Mapping[str, str], in_protocol: bool = False
+) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef):
-            bases = {ast.unparse(base).split("[")[0] for base in child.bases}
-            yield from _hollow_functions(child, bool(bases & {"Protocol", "ABC"}))
+            bases = {names.get(ast.unparse(base).split("[")[0]) for base in child.bases}
+            yield from _hollow_functions(child, names, in_protocol="typing.Protocol" in bases)
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             overload = any(ast.unparse(decorator) == "overload" for decorator in child.decorator_list)
             if not in_protocol and not overload and all(map(_says_nothing, child.body)):
                 yield child
-            yield from _hollow_functions(child)
+            yield from _hollow_functions(child, names)
 
 
 def _says_nothing(statement: ast.stmt) -> bool:
