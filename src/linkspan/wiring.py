@@ -63,11 +63,11 @@ class Engine(CoreEngine):
         async with AsyncExitStack() as stack:
             store = await SqliteStore.open(Path(data_root), new_id=surroundings.new_id)
             stack.push_async_callback(store.close)
-            kernel = await LinuxKernel.open(
+            kernel = await open_kernel(
                 namespace=Path(namespace) if namespace is not None else None,
                 exec_root=Path(exec_root),
                 engine_id=store.engine_id,
-                firewall=_FIREWALLS[settings.firewall],
+                firewall=settings.firewall,
             )
             stack.push_async_callback(kernel.close)
             engine = cls(
@@ -78,6 +78,19 @@ class Engine(CoreEngine):
 
 
 _FIREWALLS = {FirewallBackend.NFTABLES: NftablesFirewall, FirewallBackend.IPTABLES: IptablesFirewall}
+
+
+async def open_kernel(
+    *,
+    namespace: Path | None,
+    exec_root: Path,
+    engine_id: str = "lab",
+    firewall: FirewallBackend = FirewallBackend.NFTABLES,
+) -> LinuxKernel:
+    """The kernel of this machine in one network namespace (None: the process's own), without an engine above it."""
+    return await LinuxKernel.open(
+        namespace=namespace, exec_root=exec_root, engine_id=engine_id, firewall=_FIREWALLS[firewall]
+    )
 
 
 def planned_firewall(config: Config) -> Firewall:

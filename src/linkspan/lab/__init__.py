@@ -1,0 +1,1 @@
+"""Computers in namespaces, for tests and the demo."""
