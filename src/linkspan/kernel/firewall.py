@@ -3,8 +3,8 @@
 All calls are made on the kernel thread, so sockets and child processes belong to the engine's namespace.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 from linkspan.plan.objects import FirewallObject, KernelObject
 from linkspan.plan.observation import Foreign
@@ -29,3 +29,7 @@ class Firewall(Protocol):
     def close(self) -> None:
         """Release what the backend holds in this process; rules stay."""
         ...
+
+
+FirewallFactory: TypeAlias = Callable[[str], Firewall]
+"""Makes a backend for the engine with that id. Called on the kernel thread; usually the backend's class itself."""

@@ -6,7 +6,7 @@ file, which is not a namespace: `create` mounts over it, `leftovers` lists it an
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,16 +58,11 @@ class Namespaces:
             path.unlink()
             raise
 
-    def open(self, sandbox: str) -> Socket:
-        """A netlink socket inside the namespace of `sandbox`. Raises FileNotFoundError when there is none."""
-        path = self.path(sandbox)
-        self.inode(sandbox)
-
-        def connect() -> Socket:
-            enter(path)
-            return Socket()
-
-        return visit(connect)
+    def open(self, sandboxes: Sequence[str]) -> list[Socket]:
+        """A netlink socket inside each of the namespaces. Raises FileNotFoundError when one does not exist."""
+        for sandbox in sandboxes:
+            self.inode(sandbox)
+        return visit(lambda: [_connect(self.path(sandbox)) for sandbox in sandboxes]) if sandboxes else []
 
     def inode(self, sandbox: str) -> int:
         """The identity of the pinned namespace. Raises FileNotFoundError when there is none, or a plain file."""
@@ -101,6 +96,11 @@ class Namespaces:
             if error.errno not in (errno.ENOENT, errno.EINVAL):  # EINVAL: a plain file, nothing mounted
                 raise
         path.unlink(missing_ok=True)
+
+
+def _connect(path: Path) -> Socket:
+    enter(path)
+    return Socket()
 
 
 def _give_birth(path: Path) -> Socket:

@@ -1,0 +1,219 @@
+"""Forgetting connections whose end is gone, over ctnetlink.
+
+The kernel keeps translating a known flow as it did when the flow began, whatever the rules say by now. So a flow to an
+address that was taken away would reach the next sandbox that gets the address, and a UDP client that never pauses would
+never notice that a port is published, or no longer is. After a change the entries concerned are listed, by a filter in
+the kernel, and deleted one by one.
+
+* An address of a sandbox: flows it began (original source) and flows to it, translated or not (reply source).
+* A published port: flows whose original destination is that port on an address of this host. The source of a reply
+  says nothing here, and the port alone says too little: others talk to the same port of other hosts.
+
+Numbers are those of linux/netfilter/nfnetlink_conntrack.h; the filter's bits are in the kernel's nf_internals.h.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeAlias
+
+from linkspan.kernel import native
+from linkspan.kernel.netlink import (
+    NetlinkError,
+    NetlinkFormatError,
+    Request,
+    Socket,
+    attribute,
+    attributes,
+    nested,
+    u8,
+    u32,
+)
+from linkspan.kernel.rtnl import FAMILY
+from linkspan.model.addressing import IPAddress, Version
+from linkspan.model.ports import PortRange, Protocol
+from linkspan.plan.objects import HOST, Address, HostPort
+from linkspan.plan.operations import Operation, Verb
+
+_CT_GET, _CT_DELETE = 0x101, 0x102
+
+CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_ID, CTA_ZONE, CTA_FILTER = 1, 2, 12, 18, 25
+CTA_TUPLE_IP, CTA_TUPLE_PROTO = 1, 2
+CTA_PROTO_NUM, CTA_PROTO_DST_PORT = 1, 3
+CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS = 1, 2
+_SOURCE: dict[Version, int] = {4: 1, 6: 3}
+_DESTINATION: dict[Version, int] = {4: 2, 6: 4}
+_BY_SOURCE, _BY_PROTOCOL, _BY_DESTINATION_PORT = 1 << 0, 1 << 3, 1 << 5
+
+_NUMBERS = {Protocol.TCP: socket.IPPROTO_TCP, Protocol.UDP: socket.IPPROTO_UDP, Protocol.SCTP: 132}
+_COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+_FILTERED_PASSES = 8
+"""Up to so many listings filtered by the kernel; for more questions one whole listing is faster."""
+_ABSENT = frozenset({errno.EOPNOTSUPP, errno.ENOENT, errno.ECONNREFUSED, errno.EPROTONOSUPPORT, errno.EINVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a conntrack entry says, as far as it matters here, and the attributes that name it for deletion."""
+
+    version: Version
+    source: IPAddress
+    destination: IPAddress
+    protocol: int
+    port: int
+    reply_source: IPAddress
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OfAddress:
+    """Flows from or to an address of a sandbox."""
+
+    address: IPAddress
+
+    @property
+    def version(self) -> Version:
+        return self.address.version
+
+    def matches(self, flow: Flow, _: Collection[IPAddress]) -> bool:
+        return self.address in (flow.source, flow.reply_source)
+
+    def filters(self) -> Iterator[bytes]:
+        source = nested(CTA_TUPLE_IP, attribute(_SOURCE[self.version], self.address.packed))
+        for tuple_, flags in ((CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS), (CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS)):
+            yield nested(tuple_, source) + nested(CTA_FILTER, u32(flags, _BY_SOURCE))
+
+
+@dataclass(frozen=True, slots=True)
+class OfPort:
+    """Flows to published ports of this host."""
+
+    protocol: Protocol
+    address: IPAddress
+    ports: PortRange
+
+    @property
+    def version(self) -> Version:
+        return self.address.version
+
+    def matches(self, flow: Flow, local: Collection[IPAddress]) -> bool:
+        if flow.protocol != _NUMBERS[self.protocol] or not self.ports.first <= flow.port <= self.ports.last:
+            return False
+        here = flow.destination in local or flow.destination.is_loopback
+        return here if self.address.is_unspecified else flow.destination == self.address
+
+    def filters(self) -> Iterator[bytes]:
+        what, flags = u8(CTA_PROTO_NUM, _NUMBERS[self.protocol]), _BY_PROTOCOL
+        if len(self.ports) == 1:
+            what += attribute(CTA_PROTO_DST_PORT, self.ports.first.to_bytes(2, "big"))
+            flags |= _BY_DESTINATION_PORT
+        yield nested(CTA_TUPLE_ORIG, nested(CTA_TUPLE_PROTO, what)) + nested(
+            CTA_FILTER, u32(CTA_FILTER_ORIG_FLAGS, flags)
+        )
+
+
+Question: TypeAlias = OfAddress | OfPort
+
+
+def questions(operations: Iterable[Operation]) -> list[Question]:
+    """Which flows end with these operations. A new UDP port counts: clients may have been talking to it before."""
+    found: dict[Question, None] = {}
+    for operation in operations:
+        item = operation.object if operation.verb is Verb.REMOVE else operation.previous
+        match item:
+            case Address(where=where, interface=interface) if where != HOST:
+                found[OfAddress(interface.ip)] = None
+            case HostPort(protocol=protocol, address=address, ports=ports):
+                found[OfPort(protocol, address, ports)] = None
+        match operation.object:
+            case HostPort(protocol=Protocol.UDP, address=address, ports=ports):
+                found[OfPort(Protocol.UDP, address, ports)] = None
+    return list(found)
+
+
+class Conntrack:
+    """The connection table of the engine's namespace. Made and used on the kernel thread."""
+
+    def __init__(self, local_addresses: Callable[[], Collection[IPAddress]]) -> None:
+        self._local_addresses = local_addresses
+        try:
+            self._socket: Socket | None = Socket(native.NETLINK_NETFILTER)
+        except OSError:  # a kernel without netfilter tracks nothing
+            self._socket = None
+
+    def forget(self, operations: Sequence[Operation]) -> int:
+        """Delete the flows that end with `operations`; returns how many."""
+        asked = questions(operations)
+        if not asked or self._socket is None or _is_empty():
+            return 0
+        try:
+            flows = self._matching(self._socket, asked)
+            answers = self._socket.exchange([_request(_CT_DELETE, flow.version, flow.name) for flow in flows])
+        except NetlinkError as error:
+            if error.errno in _ABSENT:
+                return 0
+            raise
+        return sum(answer.error is None for answer in answers)
+
+    def _matching(self, connection: Socket, asked: Sequence[Question]) -> list[Flow]:
+        local = self._local_addresses() if any(isinstance(question, OfPort) for question in asked) else ()
+        listings = [(question.version, narrow) for question in asked for narrow in question.filters()]
+        if len(listings) > _FILTERED_PASSES:
+            listings = [(version, b"") for version in sorted({question.version for question in asked})]
+        found: dict[bytes, Flow] = {}
+        for version, narrow in listings:
+            for body in connection.dump(_request(_CT_GET, version, narrow)):
+                flow = parse_flow(body)
+                # Before Linux 5.8 the kernel ignores the filter.
+                if flow is not None and any(question.matches(flow, local) for question in asked):
+                    found[flow.name] = flow
+        return list(found.values())
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+
+
+def _is_empty() -> bool:
+    """Most tables of test namespaces are, and it is cheaper to ask. Read on the kernel thread, for its namespace."""
+    try:
+        return _COUNT.read_text().strip() == "0"
+    except OSError:
+        return True
+
+
+def _request(kind: int, version: Version, body: bytes) -> Request:
+    return Request(kind, 0, struct.pack("=BBH", FAMILY[version], 0, 0) + body)
+
+
+_VERSIONS: dict[int, Version] = {family: version for version, family in FAMILY.items()}
+
+
+def parse_flow(body: bytes) -> Flow | None:
+    """One message of a listing; None for protocols without ports and for other families."""
+    version = _VERSIONS.get(body[0]) if body else None
+    if version is None:
+        return None
+    found = attributes(body, 4)
+    original = attributes(found.get(CTA_TUPLE_ORIG, b""))
+    reply = attributes(found.get(CTA_TUPLE_REPLY, b""))
+    addresses, answering = attributes(original.get(CTA_TUPLE_IP, b"")), attributes(reply.get(CTA_TUPLE_IP, b""))
+    transport = attributes(original.get(CTA_TUPLE_PROTO, b""))
+    name = b"".join(attribute(kind, found[kind]) for kind in (CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE) if kind in found)
+    try:
+        return Flow(
+            version=version,
+            source=ip_address(addresses[_SOURCE[version]]),
+            destination=ip_address(addresses[_DESTINATION[version]]),
+            protocol=transport[CTA_PROTO_NUM][0],
+            port=int.from_bytes(transport.get(CTA_PROTO_DST_PORT, b""), "big"),
+            reply_source=ip_address(answering[_SOURCE[version]]),
+            name=name,
+        )
+    except (KeyError, IndexError, ValueError) as error:
+        raise NetlinkFormatError(f"conntrack entry without {error}") from error

@@ -1,0 +1,74 @@
+"""What decisions about addresses and ports have to respect on this host."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+
+from linkspan.kernel import rtnl
+from linkspan.kernel.netlink import Socket
+from linkspan.model.addressing import IPAddress, IPNetwork
+from linkspan.model.ports import PortRange
+from linkspan.plan.objects import mark_engine
+from linkspan.plan.observation import HostFacts
+
+_RESOLV_CONF = Path("/etc/resolv.conf")
+_RESOLVED_CONF = Path("/run/systemd/resolve/resolv.conf")
+_STUB = IPv4Address("127.0.0.53")
+_PORTS = Path("/proc/sys/net/ipv4")
+
+
+def host_facts(socket: Socket, engine: str) -> HostFacts:
+    """The host as it is now. Called on the kernel thread: /proc/sys shows the namespace of its reader."""
+    first, last = (int(number) for number in (_PORTS / "ip_local_port_range").read_text().split())
+    return HostFacts(
+        routes=tuple(_on_link_routes(socket, engine)),
+        resolvers=_resolvers(),
+        ephemeral=PortRange(first, last),
+        reserved=parse_port_list((_PORTS / "ip_local_reserved_ports").read_text()),
+    )
+
+
+def _on_link_routes(socket: Socket, engine: str) -> Iterator[IPNetwork]:
+    """IPv4 on-link prefixes of the main table, except those of the engine's own bridges."""
+    links = (rtnl.parse_link(body) for body in socket.dump(rtnl.list_links()))
+    ours = {link.ifindex for link in links if mark_engine(link.alias) == engine}
+    seen: dict[IPNetwork, None] = {}
+    for body in socket.dump(rtnl.list_routes(4)):
+        route = rtnl.parse_route(body)
+        if route and route.on_link and route.destination.prefixlen and route.ifindex not in ours:
+            seen[route.destination] = None
+    yield from seen
+
+
+def _resolvers() -> tuple[IPAddress, ...]:
+    """The name servers; behind systemd-resolved's stub, those it forwards to (as Docker reads them)."""
+    found = parse_resolvers(_read(_RESOLV_CONF))
+    if found == (_STUB,):
+        found = parse_resolvers(_read(_RESOLVED_CONF)) or found
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def parse_resolvers(text: str) -> tuple[IPAddress, ...]:
+    """The `nameserver` lines of a resolv.conf; what is not an address is left out, as resolvers do."""
+    found: list[IPAddress] = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            try:
+                found.append(ip_address(words[1].partition("%")[0]))
+            except ValueError:
+                continue
+    return tuple(found)
+
+
+def parse_port_list(text: str) -> tuple[PortRange, ...]:
+    """`ip_local_reserved_ports`: `8080,9000-9010`, or nothing."""
+    ranges = (part.partition("-") for part in text.strip().split(",") if part)
+    return tuple(PortRange(int(first), int(last or first)) for first, _, last in ranges)

@@ -1,0 +1,90 @@
+"""The kernel of this machine, in one network namespace, for an engine that runs on asyncio."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from linkspan.kernel.firewall import FirewallFactory
+from linkspan.kernel.machine import Machine
+from linkspan.kernel.process import Process, Stream, spawn
+from linkspan.kernel.thread import KernelThread
+from linkspan.model.errors import LinkspanError, UnavailableError
+from linkspan.plan.objects import KernelObject
+from linkspan.plan.observation import HostFacts, Observation
+from linkspan.plan.operations import Operation
+
+_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+
+
+class LinuxKernel:
+    """One engine's part of the kernel: a `Machine`, reached only through its thread."""
+
+    def __init__(self, thread: KernelThread, machine: Machine, namespace: Path | None) -> None:
+        self._thread = thread
+        self._machine = machine
+        self._namespace = namespace
+
+    @classmethod
+    async def open(cls, *, namespace: Path | None, exec_root: Path, engine_id: str, firewall: FirewallFactory) -> Self:
+        """Enter `namespace` (None: the process's own) and pin the namespaces of sandboxes under `exec_root/netns`.
+
+        Raises `UnavailableError` when a privilege, a library or a kernel feature is missing.
+        """
+        _require_capabilities()
+        thread = KernelThread(namespace)
+        try:
+            machine = await thread.run(lambda: Machine(exec_root, engine_id, firewall))
+        except (OSError, LinkspanError):
+            thread.close()
+            raise
+        return cls(thread, machine, namespace)
+
+    async def apply(self, operations: Sequence[Operation], *, tolerant: bool = False) -> None:
+        """Perform the operations in their order. Raises `OperationFailedError`, which says exactly what was applied."""
+        await self._thread.run(lambda: self._machine.apply(operations, tolerant=tolerant))
+
+    async def observe(self, desired: Iterable[KernelObject]) -> Observation:
+        """Read back everything that carries the engine's mark, and what stands in the way of `desired`."""
+        wanted = tuple(desired)
+        return await self._thread.run(lambda: self._machine.observe(wanted))
+
+    async def host_facts(self) -> HostFacts:
+        """Routes, resolvers and port ranges of the host, as they are now."""
+        return await self._thread.run(self._machine.host_facts)
+
+    def namespace_path(self, sandbox: str) -> Path:
+        """Where the namespace of a sandbox is pinned."""
+        return self._machine.namespaces.path(sandbox)
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        sandbox: str | None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+    ) -> Process:
+        """Start a program in the namespace of a sandbox, or in the engine's own. Raises `NotFoundError`."""
+        namespace = self._namespace if sandbox is None else self.namespace_path(sandbox)
+        return await spawn(argv, namespace, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    async def close(self) -> None:
+        """Release sockets and the kernel thread; what is in the kernel stays."""
+        await self._thread.run(self._machine.close)
+        self._thread.close()
+
+
+def _require_capabilities() -> None:
+    status = Path("/proc/thread-self/status").read_text()
+    effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
+    missing = [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+    if missing:
+        who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
+        raise UnavailableError(
+            f"{who} lacks {' and '.join(missing)}, which changing interfaces and namespaces needs",
+            hint="run as root, or give the process these capabilities",
+        )

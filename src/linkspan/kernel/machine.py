@@ -1,0 +1,155 @@
+"""Performing operations: runs of neighbours, each by the part of the room that knows how. All on the kernel thread."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from linkspan.kernel import facts, rtnl, sysctls
+from linkspan.kernel.conntrack import Conntrack
+from linkspan.kernel.firewall import FirewallFactory
+from linkspan.kernel.hostports import HostPorts
+from linkspan.kernel.links import Run, in_namespace, remove_links
+from linkspan.kernel.namespaces import Namespaces
+from linkspan.kernel.observe import observe_links
+from linkspan.kernel.outcome import Outcome, tolerated
+from linkspan.kernel.sockets import Sockets
+from linkspan.model.addressing import IPAddress
+from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Namespace, Route, Sysctl, Up, Veth
+from linkspan.plan.observation import HostFacts, Observation
+from linkspan.plan.operations import Operation, OperationFailedError, Verb
+
+RunKey = tuple[str, str]
+"""What neighbours must have in common to be performed together: which part performs them, and in which namespace."""
+
+
+def run_key(operation: Operation) -> RunKey:
+    """Which run an operation belongs to."""
+    match operation.object:
+        case HostPort():
+            return ("ports", HOST)
+        case Namespace():
+            return ("namespaces", HOST)
+        case Sysctl(where=where):
+            return ("settings", where)
+        case Bridge() | Veth() if operation.verb is Verb.REMOVE:
+            return ("removals", HOST)
+        case Bridge() | Veth() | Address() | Up() | Route() as item:
+            return ("links", in_namespace(item))
+        case _:
+            return ("firewall", HOST)
+
+
+def runs(operations: Iterable[Operation]) -> Iterator[tuple[RunKey, list[Operation]]]:
+    """Cut `operations` into runs, in order. Implied ones need nothing done and stay with their neighbours."""
+    key: RunKey | None = None
+    run: list[Operation] = []
+    for operation in operations:
+        own = key if operation.implied else run_key(operation)
+        if own != key and key is not None and run:
+            yield key, run
+            run = []
+        key = own
+        run.append(operation)
+    if run:
+        yield key or ("firewall", HOST), run
+
+
+class Machine:
+    """The parts of the room, open for one engine. To be made and used on the kernel thread."""
+
+    def __init__(self, exec_root: Path, engine_id: str, firewall: FirewallFactory) -> None:
+        self._engine = engine_id[:12]
+        self.namespaces = Namespaces(exec_root / "netns")
+        self._sockets = Sockets(self.namespaces)
+        self._ports = HostPorts()
+        self._conntrack = Conntrack(self._local_addresses)
+        self._firewall = firewall(engine_id)
+        self._performers: Mapping[str, Callable[[str, Sequence[Operation], bool], list[Outcome]]] = {
+            "ports": lambda _, operations, tolerant: self._ports.perform(operations, tolerant=tolerant),
+            "firewall": lambda _, operations, __: self._change_firewall(operations),
+            "namespaces": lambda _, operations, tolerant: self._change_namespaces(operations, tolerant=tolerant),
+            "settings": lambda where, operations, _: sysctls.write_all(self.namespaces, where, operations),
+            "links": lambda where, operations, tolerant: Run(self._sockets, where).perform(
+                operations, tolerant=tolerant
+            ),
+            "removals": lambda _, operations, __: remove_links(self._sockets.host, operations),
+        }
+
+    def apply(self, operations: Sequence[Operation], *, tolerant: bool) -> None:
+        """Perform `operations`; see the engine's `Kernel.apply`."""
+        applied: list[Operation] = []
+        failed: list[tuple[Operation, OSError]] = []
+        for (part, where), run in runs(operations):
+            for operation, error in self._perform(part, where, run, tolerant=tolerant):
+                if error is None or (part != "firewall" and tolerated(operation, error, tolerant=tolerant)):
+                    applied.append(operation)
+                else:
+                    failed.append((operation, error))
+            if failed and not tolerant:
+                break
+        self._conntrack.forget(applied)
+        if failed:
+            raise _report(failed, applied)
+
+    def _perform(self, part: str, where: str, run: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
+        implied = [Outcome(operation) for operation in run if operation.implied]
+        needed = [operation for operation in run if not operation.implied]
+        if not needed:
+            return implied
+        try:
+            return self._performers[part](where, needed, tolerant) + implied
+        except OSError as error:  # not one operation but the run: its namespace is gone, or memory is short
+            return [Outcome(operation, error) for operation in needed]
+
+    def _change_firewall(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """One transaction: a refusal concerns one operation, and none is applied."""
+        try:
+            self._firewall.apply(operations)
+        except OperationFailedError as error:
+            return [Outcome(error.operation, OSError(error.errno, error.reason))]
+        except OSError as error:
+            return [Outcome(operations[0], error)]
+        return [Outcome(operation) for operation in operations]
+
+    def _change_namespaces(self, operations: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for operation in operations:
+            assert isinstance(operation.object, Namespace)
+            change = self._sockets.remove if operation.verb is Verb.REMOVE else self._sockets.create
+            try:
+                change(operation.object.id)
+            except OSError as error:
+                outcomes.append(Outcome(operation, error))
+                if not tolerant:
+                    break
+            else:
+                outcomes.append(Outcome(operation))
+        return outcomes
+
+    def _local_addresses(self) -> set[IPAddress]:
+        listed = self._sockets.host.dump(rtnl.list_addresses())
+        return {rtnl.parse_address(body).interface.ip for body in listed}
+
+    def observe(self, desired: Sequence[KernelObject]) -> Observation:
+        """Read back; see the engine's `Kernel.observe`."""
+        links, foreign_links = observe_links(self._sockets, self._engine, desired)
+        rules, foreign_rules = self._firewall.observe(desired)
+        return Observation((*self._ports.held, *rules, *links), (*foreign_links, *foreign_rules))
+
+    def host_facts(self) -> HostFacts:
+        """Routes, resolvers and port ranges as they are now."""
+        return facts.host_facts(self._sockets.host, self._engine)
+
+    def close(self) -> None:
+        """Let go of everything that lives in this process."""
+        self._firewall.close()
+        self._conntrack.close()
+        self._ports.close()
+        self._sockets.close()
+
+
+def _report(failed: Sequence[tuple[Operation, OSError]], applied: Sequence[Operation]) -> OperationFailedError:
+    (operation, error), *others = failed
+    report = OperationFailedError(operation, applied, errno=error.errno or 0, reason=error.strerror or str(error))
+    for other, reason in others:
+        report.add_note(f"also: cannot {other.verb} {other.object}: {reason.strerror or reason}")
+    return report
