@@ -27,7 +27,7 @@ _RULES = {
 
 async def replay(screen: Screen, firewall: FirewallBackend) -> None:
     """Build the lab, open an engine on its machine, and tell the story."""
-    with tempfile.TemporaryDirectory(prefix="linkspan-demo-", dir="/run") as name:
+    with tempfile.TemporaryDirectory(prefix="linkspan-demo-") as name:
         files = Path(name)
         async with lab(open_kernel) as hosts:
             screen.line(

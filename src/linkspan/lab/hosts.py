@@ -2,7 +2,7 @@
 
 Theory of operation. The switch of the LAN is a bridge in a namespace of its own; every host is another namespace, whose
 `eth0` is one end of a veth pair with the other end in the switch. So nothing is ever made in the network of the machine
-you sit at: it only gains namespaces, pinned under a private directory. One host is the machine on which an engine will
+you sit at: it only gains namespaces, pinned in a temporary directory. One host is the machine on which an engine will
 run; the others are its neighbours. Their default route leads to the machine and the machine's to the first of them:
 whoever wants to reach what it should not has the route for it.
 
@@ -79,7 +79,7 @@ async def lab(open_kernel: OpenKernel, *, neighbours: Sequence[str] = ("neighbou
 
     Names are at most 12 characters long, the part of an id that a pin is named by.
     """
-    root = Path(tempfile.mkdtemp(prefix="linkspan-lab-", dir="/run"))
+    root = Path(tempfile.mkdtemp(prefix="linkspan-lab-"))
     names = (MACHINE, *neighbours)
     try:
         async with (
