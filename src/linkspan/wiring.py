@@ -1,12 +1,12 @@
 """The composition root for library use: here, and nowhere else, the real parts are chosen and put together."""
 
-import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from linkspan.dataplane.relay import Relay
 from linkspan.engine.core import Engine as CoreEngine
 from linkspan.engine.ports import Surroundings
 from linkspan.kernel.iptables import IptablesFirewall
@@ -63,11 +63,13 @@ class Engine(CoreEngine):
         async with AsyncExitStack() as stack:
             store = await SqliteStore.open(Path(data_root), new_id=surroundings.new_id)
             stack.push_async_callback(store.close)
+            relay = await stack.enter_async_context(Relay())
             kernel = await open_kernel(
                 namespace=Path(namespace) if namespace is not None else None,
                 exec_root=Path(exec_root),
                 engine_id=store.engine_id,
                 firewall=settings.firewall,
+                relay=relay,
             )
             stack.push_async_callback(kernel.close)
             engine = cls(
@@ -86,10 +88,11 @@ async def open_kernel(
     exec_root: Path,
     engine_id: str = "lab",
     firewall: FirewallBackend = FirewallBackend.NFTABLES,
+    relay: Relay | None = None,
 ) -> LinuxKernel:
     """The kernel of this machine in one network namespace (None: the process's own), without an engine above it."""
     return await LinuxKernel.open(
-        namespace=namespace, exec_root=exec_root, engine_id=engine_id, firewall=_FIREWALLS[firewall]
+        namespace=namespace, exec_root=exec_root, engine_id=engine_id, firewall=_FIREWALLS[firewall], relay=relay
     )
 
 

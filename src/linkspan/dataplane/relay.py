@@ -45,8 +45,7 @@ class Served(Interface):
 class Relay:
     """Serves listening sockets by forwarding to sandboxes, in the event loop. A context: leaving it ends all service."""
 
-    def __init__(self, make_socket: MakeSocket) -> None:
-        self._make_socket = make_socket
+    def __init__(self) -> None:
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> "Relay":
@@ -59,17 +58,20 @@ class Relay:
             self.stop(port)
         await self._tasks.__aexit__(None, None, None)
 
-    async def serve(self, listener: socket.socket, protocol: Protocol, target: Target) -> Served:
+    async def serve(
+        self, listener: socket.socket, protocol: Protocol, target: Target, make_socket: MakeSocket
+    ) -> Served:
         """Forward what arrives at `listener` (bound, and listening for TCP) to `target` until stopped.
 
-        The listener is taken over: stopping closes it.
+        The listener is taken over: stopping closes it. `make_socket` makes the outgoing sockets.
         """
+        family = socket.AF_INET6 if target[0].version == 6 else socket.AF_INET
         listener.setblocking(False)
         if protocol is Protocol.TCP:
-            port: Served = await asyncio.start_server(partial(self._carry, target), sock=listener)
+            connect = partial(_connect, partial(make_socket, family, socket.SOCK_STREAM), target)
+            port: Served = await asyncio.start_server(partial(_carry, connect), sock=listener)
         else:
-            family = socket.AF_INET6 if target[0].version == 6 else socket.AF_INET
-            udp = UdpPort(listener, partial(self._make_socket, family, socket.SOCK_DGRAM), target)
+            udp = UdpPort(listener, partial(make_socket, family, socket.SOCK_DGRAM), target)
             port = UdpService(self._tasks.create_task(udp.run(), name=f"relay {target[0]}:{target[1]}/udp"))
         self._ports.add(port)
         return port
@@ -79,39 +81,43 @@ class Relay:
         self._ports.discard(port)
         port.close()
 
-    async def _carry(
-        self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """One TCP connection: both directions, half-close passed on, the faster side held back by the slower."""
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                far_reader, far_writer = await self._connect(target)
-        except (OSError, TimeoutError) as error:
-            log.info("relay: cannot reach %s port %d: %s", *target, error)
-            writer.transport.abort()
-            return
-        try:
-            async with asyncio.TaskGroup() as directions:
-                directions.create_task(_copy(reader, far_writer), name="relay towards the sandbox")
-                directions.create_task(_copy(far_reader, writer), name="relay towards the client")
-        except* OSError:
-            # A reset on one side is passed on as a reset of the other.
-            writer.transport.abort()
-            far_writer.transport.abort()
-        finally:
-            writer.close()
-            far_writer.close()
 
-    async def _connect(self, target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        family = socket.AF_INET6 if target[0].version == 6 else socket.AF_INET
-        outgoing = await self._make_socket(family, socket.SOCK_STREAM)
-        try:
-            outgoing.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(outgoing, (str(target[0]), target[1]))
-            return await asyncio.open_connection(sock=outgoing)
-        except BaseException:
-            outgoing.close()
-            raise
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _carry(
+    connect: Callable[[], Awaitable[Streams]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """One TCP connection: both directions, half-close passed on, the faster side held back by the slower."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            far_reader, far_writer = await connect()
+    except (OSError, TimeoutError) as error:
+        log.info("relay: cannot reach the sandbox: %s", error)
+        writer.transport.abort()
+        return
+    try:
+        async with asyncio.TaskGroup() as directions:
+            directions.create_task(_copy(reader, far_writer), name="relay towards the sandbox")
+            directions.create_task(_copy(far_reader, writer), name="relay towards the client")
+    except* OSError:
+        # A reset on one side is passed on as a reset of the other.
+        writer.transport.abort()
+        far_writer.transport.abort()
+    finally:
+        writer.close()
+        far_writer.close()
+
+
+async def _connect(make_socket: Callable[[], Awaitable[socket.socket]], target: Target) -> Streams:
+    outgoing = await make_socket()
+    try:
+        outgoing.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(outgoing, (str(target[0]), target[1]))
+        return await asyncio.open_connection(sock=outgoing)
+    except BaseException:
+        outgoing.close()
+        raise
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -210,7 +216,12 @@ async def _readable(listener: socket.socket) -> None:
     """Wait until something can be read."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(listener, lambda: ready.done() or ready.set_result(None))
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(listener, wake)
     try:
         await ready
     finally:

@@ -6,6 +6,7 @@ process of the host can bind the port, and so that `ss -l` and `netstat -l` show
 * TCP on IPv4 listens behind a filter that drops everything, so nothing that NAT did not take is accepted by mistake.
 * TCP on IPv6 does not listen: until something serves [::1], a refused connection lets clients fall back to IPv4.
 * UDP is bound behind the same filter, so that no datagrams pile up.
+* A port that the relay serves has no filter and listens, in both families.
 * SCTP sockets are often missing (CONFIG_IP_SCTP). Then nothing holds the port but the engine's own table; that is no
   error, since nobody else can bind it either.
 
@@ -22,6 +23,7 @@ import socket
 import struct
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from linkspan.kernel import native
 from linkspan.kernel.outcome import Outcome, failure, tolerated
@@ -41,6 +43,14 @@ _TYPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A reserved port that the relay serves, and its sockets in the order of the range."""
+
+    port: HostPort
+    descriptors: tuple[int, ...]
+
+
 class HostPorts:
     """The ports this process holds. Made and used on the kernel thread, whose namespace the sockets belong to."""
 
@@ -54,6 +64,11 @@ class HostPorts:
     def held(self) -> tuple[HostPort, ...]:
         """What is reserved now."""
         return tuple(self._held.values())
+
+    @property
+    def relayed(self) -> dict[Key, Relayed]:
+        """What the relay is to serve now."""
+        return {key: Relayed(port, tuple(self._sockets[key])) for key, port in self._held.items() if port.relay is not None}
 
     def perform(self, operations: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
         """Reserve and release in order; unless tolerant, stop at the first failure."""
@@ -71,7 +86,7 @@ class HostPorts:
         if operation.verb is Verb.REMOVE:
             self._release(key)
         elif operation.verb is Verb.REPLACE and key in self._held:
-            self._held[key] = port  # only the owner can differ
+            self._held[key] = port  # the owner, or where it is relayed to
         elif key in self._held:
             return failure(errno.EEXIST)
         else:
@@ -85,7 +100,7 @@ class HostPorts:
     def _reserve(self, port: HostPort) -> list[int]:
         """One bound socket for each port of the range, all or none."""
         family, (kind, protocol) = _FAMILIES[port.address.version], _TYPES[port.protocol]
-        address, bind = str(port.address), self._bind
+        address, bind = str(port.address), self._bind if port.relay is None else _bind_to_serve
         taken: list[int] = []
         number = port.ports.first
         try:
@@ -126,6 +141,18 @@ class HostPorts:
         if self._filter is not None:
             os.close(self._filter)
             self._filter = None
+
+
+def _bind_to_serve(held: _socket.socket, address: str, number: int, protocol: int) -> int:
+    """Bind a new socket for the relay."""
+    if held.family == socket.AF_INET6:
+        held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if protocol == socket.IPPROTO_TCP:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((address, number))
+    if protocol == socket.IPPROTO_TCP:
+        held.listen(socket.SOMAXCONN)
+    return held.detach()
 
 
 def _drop_filter() -> tuple[Callable[[_socket.socket], None], int | None]:

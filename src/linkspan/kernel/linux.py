@@ -1,6 +1,7 @@
 """The kernel of this machine, in one network namespace, for an engine that runs on asyncio."""
 
 import os
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -8,6 +9,7 @@ from typing import Self
 from linkspan.kernel.firewall import FirewallFactory
 from linkspan.kernel.machine import Machine
 from linkspan.kernel.process import Process, Stream, spawn
+from linkspan.kernel.relaying import Relay, Relaying
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.errors import LinkspanError, UnavailableError
 from linkspan.plan.objects import KernelObject
@@ -20,15 +22,25 @@ _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 class LinuxKernel:
     """One engine's part of the kernel: a `Machine`, reached only through its thread."""
 
-    def __init__(self, thread: KernelThread, machine: Machine, namespace: Path | None) -> None:
+    def __init__(self, thread: KernelThread, machine: Machine, namespace: Path | None, relay: Relay | None) -> None:
         self._thread = thread
         self._machine = machine
         self._namespace = namespace
+        self._relaying = Relaying(relay, self._make_socket)
 
     @classmethod
-    async def open(cls, *, namespace: Path | None, exec_root: Path, engine_id: str, firewall: FirewallFactory) -> Self:
+    async def open(
+        cls,
+        *,
+        namespace: Path | None,
+        exec_root: Path,
+        engine_id: str,
+        firewall: FirewallFactory,
+        relay: Relay | None = None,
+    ) -> Self:
         """Enter `namespace` (None: the process's own) and pin the namespaces of sandboxes under `exec_root/netns`.
 
+        `relay` serves the host ports that NAT does not; without it such a port is refused.
         Raises `UnavailableError` when a privilege, a library or a kernel feature is missing.
         """
         _require_capabilities()
@@ -38,11 +50,14 @@ class LinuxKernel:
         except (OSError, LinkspanError):
             thread.close()
             raise
-        return cls(thread, machine, namespace)
+        return cls(thread, machine, namespace, relay)
 
     async def apply(self, operations: Sequence[Operation], *, tolerant: bool = False) -> None:
         """Perform the operations in their order. Raises `OperationFailedError`, which says exactly what was applied."""
-        await self._thread.run(lambda: self._machine.apply(operations, tolerant=tolerant))
+        try:
+            await self._thread.run(lambda: self._machine.apply(operations, tolerant=tolerant))
+        finally:
+            await self._relaying.settle(self._machine.relayed)
 
     async def observe(self, desired: Iterable[KernelObject]) -> Observation:
         """Read back everything that carries the engine's mark, and what stands in the way of `desired`."""
@@ -72,8 +87,13 @@ class LinuxKernel:
         namespace = self._namespace if sandbox is None else self.namespace_path(sandbox)
         return await spawn(argv, namespace, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
 
+    async def _make_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        """A socket in the engine's namespace."""
+        return await self._thread.run(lambda: socket.socket(family, kind))
+
     async def close(self) -> None:
         """Release sockets and the kernel thread; what is in the kernel stays."""
+        await self._relaying.settle({})
         await self._thread.run(self._machine.close)
         self._thread.close()
 

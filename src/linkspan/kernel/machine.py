@@ -6,14 +6,14 @@ from pathlib import Path
 from linkspan.kernel import facts, rtnl, sysctls
 from linkspan.kernel.conntrack import Conntrack
 from linkspan.kernel.firewall import FirewallFactory
-from linkspan.kernel.hostports import HostPorts
+from linkspan.kernel.hostports import HostPorts, Relayed
 from linkspan.kernel.links import Run, in_namespace, remove_links
 from linkspan.kernel.namespaces import Namespaces
 from linkspan.kernel.observe import observe_links
 from linkspan.kernel.outcome import Outcome, tolerated
 from linkspan.kernel.sockets import Sockets
 from linkspan.model.addressing import IPAddress
-from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Namespace, Route, Sysctl, Up, Veth
+from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Key, Namespace, Route, Sysctl, Up, Veth
 from linkspan.plan.observation import HostFacts, Observation
 from linkspan.plan.operations import Operation, OperationFailedError, Verb
 
@@ -134,6 +134,11 @@ class Machine:
         links, foreign_links = observe_links(self._sockets, self._engine, desired)
         rules, foreign_rules = self._firewall.observe(desired)
         return Observation((*self._ports.held, *rules, *links), (*foreign_links, *foreign_rules))
+
+    @property
+    def relayed(self) -> Mapping[Key, Relayed]:
+        """The ports that the relay is to serve."""
+        return self._ports.relayed
 
     def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges as they are now."""
