@@ -18,6 +18,8 @@ MakeSocket: TypeAlias = Callable[[socket.AddressFamily, socket.SocketKind], Awai
 class Served(Interface):
     """A port that is being served."""
 
+    def close(self) -> None: ...
+
 
 class Relay(Interface):
     """What carries connections in user space (see `linkspan.dataplane.relay`)."""
