@@ -99,5 +99,5 @@ async def open_kernel(
 def planned_firewall(config: Config) -> Firewall:
     """The pure half of the configured backend."""
     if config.firewall is FirewallBackend.IPTABLES:
-        return Iptables(userland_proxy=config.userland_proxy)
+        return Iptables(userland_proxy=config.userland_proxy, bridge=config.bridge)
     return Nftables()
