@@ -3,6 +3,7 @@
 `Version` (4 or 6) is the parameter that every family-dependent decision takes.
 """
 
+import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from ipaddress import ip_address as _ip_address
 from ipaddress import ip_interface as _ip_interface
@@ -17,6 +18,7 @@ IPInterface: TypeAlias = IPv4Interface | IPv6Interface
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 VERSIONS: tuple[Version, Version] = (4, 6)
+_PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}")
 UNSPECIFIED: dict[Version, IPAddress] = {4: IPv4Address(0), 6: IPv6Address(0)}
 
 
@@ -36,7 +38,8 @@ def parse_network(text: str, *, field: str) -> IPNetwork:
 
     Docker's text for host bits that are set: `invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24`.
     """
-    if "/" not in text:
+    # Net masks (`10.0.0.0/255.0.0.0`), which the ipaddress module reads too, are not CIDR notation.
+    if not _PREFIX_LENGTH.fullmatch(text.rpartition("/")[2]) or "/" not in text:
         raise InvalidError(f"invalid {field} {text}: not in CIDR notation", field=field, value=text)
     try:
         network = _ip_network(text, strict=False)

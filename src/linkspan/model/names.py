@@ -5,7 +5,9 @@ import re
 from linkspan.model.errors import InvalidError
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_LINK = re.compile(r"[^\s/:%\x00-\x1f\x7f]{1,15}")
+# The kernel takes more, but `*` and `+` are wildcards to nft and iptables, quotes and braces end a word for nft, and a
+# dash in front is an option to every tool. `all` and `default` stand for every interface under /proc/sys/net/*/conf.
+_LINK = re.compile(r"(?!(?:all|default)$)[a-zA-Z0-9_][a-zA-Z0-9_.@-]{0,14}")
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 MAX_NAME = 255
@@ -23,10 +25,11 @@ def check_name(name: str, *, kind: str) -> str:
 
 
 def check_link_name(name: str, *, field: str) -> str:
-    """An interface name the kernel accepts (`dev_valid_name`: 1 to 15 bytes, no `/`, `:` or white space)."""
-    if not _LINK.fullmatch(name) or name in (".", "..") or len(name.encode(errors="replace")) > 15:
+    """An interface name that the kernel accepts, and that means nothing else to nft, iptables and ip."""
+    if not _LINK.fullmatch(name):
         raise InvalidError(
-            f"invalid {field} {name!r}: an interface name has 1 to 15 characters, no '/', ':', '%' or white space",
+            f"invalid {field} {name!r}: an interface name has 1 to 15 characters of [a-zA-Z0-9_.@-], "
+            "does not begin with [.@-], and is not 'all' or 'default'",
             field=field,
             value=name,
         )

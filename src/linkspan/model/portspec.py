@@ -27,7 +27,7 @@ def parse_publish(text: str) -> PortRequest:
             value=text,
             hint="give both ranges the same length, or name a single container port",
         )
-    return PortRequest(target, _protocol(match, text), wanted, _address(match, text))
+    return PortRequest(target, _protocol(match, "publish", text), wanted, _address(match, "publish", text))
 
 
 def parse_published(text: str) -> tuple[PortRange, Protocol, IPAddress | None]:
@@ -35,7 +35,8 @@ def parse_published(text: str) -> tuple[PortRange, Protocol, IPAddress | None]:
     match = _PUBLISHED.fullmatch(text)
     if match is None:
         raise _invalid(text, "ports", "expected [host address:]host port[/protocol]")
-    return parse_range(match["port"], field="ports", spec=text), _protocol(match, text), _address(match, text)
+    ports = parse_range(match["port"], field="ports", spec=text)
+    return ports, _protocol(match, "ports", text), _address(match, "ports", text)
 
 
 def parse_range(text: str, *, field: str, spec: str) -> PortRange:
@@ -50,21 +51,21 @@ def parse_range(text: str, *, field: str, spec: str) -> PortRange:
     return PortRange(first, last)
 
 
-def _protocol(match: re.Match[str], spec: str) -> Protocol:
+def _protocol(match: re.Match[str], field: str, spec: str) -> Protocol:
     name = "tcp" if match["protocol"] is None else match["protocol"]
     try:
         return Protocol(name.lower())
     except ValueError:
-        raise _invalid(spec, "publish", f"protocol {name!r} is not one of tcp, udp, sctp") from None
+        raise _invalid(spec, field, f"protocol {name!r} is not one of tcp, udp, sctp") from None
 
 
-def _address(match: re.Match[str], spec: str) -> IPAddress | None:
+def _address(match: re.Match[str], field: str, spec: str) -> IPAddress | None:
     text: str = match["address"] or ""
     if not text:
         return None
     bare = text.removeprefix("[").removesuffix("]")
     if ":" in bare and bare == text:
-        raise _invalid(spec, "publish", f"write the IPv6 address as [{text}]")
+        raise _invalid(spec, field, f"write the IPv6 address as [{text}]")
     return parse_address(bare, field="host address")
 
 

@@ -49,16 +49,17 @@ class State:
         self.apply(Change({n.id: n for n in networks}, {s.id: s for s in sandboxes}))
 
     def apply(self, change: Change) -> None:
-        """Take `change` over; the caller has checked it."""
+        """Take `change` over; the caller has checked it.
+
+        Everything old is forgotten before anything new is learned: a name may pass from one object to another.
+        """
         for id in change.sandboxes:
             if id in self.sandboxes:
                 self._forget_sandbox(self.sandboxes.pop(id))
-        for id, network in change.networks.items():
-            if (old := self.networks.pop(id, None)) is not None:
-                del self._network_names[old.name]
-                del self._members[id]
-                for subnet in old.subnets:
-                    del self._leases[id, subnet.version]
+        for id in change.networks:
+            if id in self.networks:
+                self._forget_network(self.networks.pop(id))
+        for network in change.networks.values():
             if network is not None:
                 self._learn_network(network)
         for sandbox in change.sandboxes.values():
@@ -79,6 +80,12 @@ class State:
         for subnet in network.subnets:
             self._leases[network.id, subnet.version] = subnet.reserved()
 
+    def _forget_network(self, network: Network) -> None:
+        del self._network_names[network.name]
+        del self._members[network.id]
+        for subnet in network.subnets:
+            del self._leases[network.id, subnet.version]
+
     def _learn_sandbox(self, sandbox: Sandbox) -> None:
         self.sandboxes[sandbox.id] = sandbox
         self._sandbox_names[sandbox.name] = sandbox.id
@@ -97,6 +104,8 @@ class State:
         del self._sandbox_names[sandbox.name]
         if sandbox.shares is not None:
             del self._sharers[sandbox.shares][sandbox.id]
+            if not self._sharers[sandbox.shares]:
+                del self._sharers[sandbox.shares]
         for endpoint in sandbox.endpoints:
             self._members[endpoint.network].pop(sandbox.id, None)
             self._host_links.discard(endpoint.host_ifname)
@@ -181,5 +190,6 @@ def _by_prefix(kind: str, objects: Mapping[str, Noun], reference: str) -> Noun:
     if len(matches) == 1:
         return objects[matches[0]]
     if matches:
-        raise InvalidError(f"{kind} {reference} is ambiguous ({len(matches)} matches found on id prefix)", field=kind)
+        text = f"{kind} {reference} is ambiguous ({len(matches)} matches found on id prefix)"
+        raise InvalidError(text, field=kind, value=reference)
     raise NotFoundError(f"{kind} {reference} not found", field=kind, value=reference)
