@@ -8,7 +8,20 @@ from typing import TypeAlias
 
 from linkspan.model.addressing import IPAddress, Version
 from linkspan.model.ports import Protocol
-from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Key, Namespace, Route, Sysctl, Up, Veth
+from linkspan.plan.objects import (
+    HOST,
+    Address,
+    Bridge,
+    HostPort,
+    KernelObject,
+    Key,
+    Namespace,
+    Route,
+    Sysctl,
+    Up,
+    Veth,
+    mark_engine,
+)
 from linkspan.plan.operations import Operation, Verb
 
 BRIDGE_PORTS = 1023
@@ -42,7 +55,8 @@ class Machine:
         item = operation.object
         match operation.verb:
             case Verb.REMOVE:
-                self.lose(item)
+                if not self._is_anothers(item):
+                    self.lose(item)
             case Verb.REPLACE:
                 self._replace(item, operation.previous)
             case Verb.ADD:
@@ -50,6 +64,11 @@ class Machine:
                     raise RefusedError(errno.EEXIST)
                 self._check(item)
                 self._put(item)
+
+    def _is_anothers(self, item: KernelObject) -> bool:
+        """Whether the link of that name has the mark of another engine by now."""
+        held = self.objects.get(item.key)
+        return isinstance(held, Bridge | Veth) and mark_engine(held.owner) != mark_engine(getattr(item, "owner", ""))
 
     def _check(self, item: KernelObject) -> None:
         """Refuse what lacks a parent, or takes what is taken."""
@@ -105,14 +124,13 @@ class Machine:
             raise RefusedError(errno.EXFULL)
 
     def _check_route(self, route: Route) -> None:
-        if ("up", route.where, route.link) not in self.objects:
-            raise RefusedError(errno.ENETDOWN)
+        up = ("up", route.where, route.link) in self.objects
         near = (
             item.interface.network
             for item in self._on(route.where, route.link)
             if isinstance(item, Address) and item.interface.version == route.gateway.version
         )
-        if not any(route.gateway in network for network in near):
+        if not up or not any(route.gateway in network for network in near):
             raise RefusedError(_UNREACHABLE[route.gateway.version])
 
     def _check_port(self, port: HostPort) -> None:

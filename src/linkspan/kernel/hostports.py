@@ -68,7 +68,9 @@ class HostPorts:
     @property
     def relayed(self) -> dict[Key, Relayed]:
         """What the relay is to serve now."""
-        return {key: Relayed(port, tuple(self._sockets[key])) for key, port in self._held.items() if port.relay is not None}
+        return {
+            key: Relayed(port, tuple(self._sockets[key])) for key, port in self._held.items() if port.relay is not None
+        }
 
     def perform(self, operations: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
         """Reserve and release in order; unless tolerant, stop at the first failure."""
@@ -105,7 +107,13 @@ class HostPorts:
         number = port.ports.first
         try:
             for number in range(port.ports.first, port.ports.last + 1):
-                taken.append(bind(_socket.socket(family, kind, protocol), address, number, protocol))
+                held = _socket.socket(family, kind, protocol)
+                try:
+                    bind(held, address, number, protocol)
+                except OSError:
+                    held.close()
+                    raise
+                taken.append(held.detach())
         except OSError as error:
             _close(taken)
             if error.errno == errno.EPROTONOSUPPORT and port.protocol is Protocol.SCTP:
@@ -113,14 +121,14 @@ class HostPorts:
             raise failure(error.errno or errno.EIO, _explain(error, port, number)) from error
         return taken
 
-    def _bind(self, held: _socket.socket, address: str, number: int, protocol: int) -> int:
-        """Bind a new socket (the thin C class: a range is a thousand of them) and give its descriptor away."""
+    def _bind(self, held: _socket.socket, address: str, number: int, protocol: int) -> None:
+        """Bind a new socket: of the thin C class, since a range is a thousand of them."""
         if held.family == socket.AF_INET6:
             held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if protocol != socket.IPPROTO_TCP:
             held.bind((address, number))
             self._deafen(held)
-            return held.detach()
+            return
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._deafen(held)
         held.bind((address, number))
@@ -128,7 +136,6 @@ class HostPorts:
         if held.family == socket.AF_INET6:
             held.shutdown(socket.SHUT_RDWR)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        return held.detach()
 
     def _release(self, key: Key) -> None:
         self._held.pop(key, None)

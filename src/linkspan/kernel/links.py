@@ -162,8 +162,8 @@ class Run:
 
     def _add_bridge(self, bridge: Bridge) -> Iterator[Request]:
         self._require_free(bridge.name)
-        yield rtnl.new_bridge(bridge.name, bridge.mac)
-        # Given with the creation, the MTU would follow that of the ports; set afterwards, it is kept.
+        # The MTU of a bridge follows that of its ports until it is changed once: so it is made with another one.
+        yield rtnl.new_bridge(bridge.name, bridge.mac, bridge.mtu + 1 if bridge.mtu < _IPV6_MIN_MTU else bridge.mtu - 1)
         yield rtnl.set_link(bridge.name, rtnl.alias(bridge.owner), rtnl.mtu(bridge.mtu))
 
     def _set_bridge(self, bridge: Bridge) -> Iterator[Request]:

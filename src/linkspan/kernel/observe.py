@@ -102,7 +102,7 @@ def observe_links(
     found += _contents(HOST, host, ours.keys(), wishes, strict=True)
     for sandbox, listing in inside.items():
         found += _contents(sandbox, listing, ends[sandbox], wishes, strict=False)
-    found += sysctls.read_all(namespaces, wishes.settings)
+    found += sysctls.read_all(namespaces, _settings(wishes, {link.name for link in ours.values()}))
     return found, list(_foreign(host.links.values(), ours, wishes))
 
 
@@ -114,6 +114,12 @@ def _foreign(links: Iterable[Link], ours: dict[int, Link], wishes: Wishes) -> It
     for link in links:
         if link.name in wishes.names and link.ifindex not in ours:
             yield Foreign("interface", link.name, link.alias)
+
+
+def _settings(wishes: Wishes, ours: set[str]) -> dict[str, list[Sysctl]]:
+    """The settings to read: on the host, those of other people's interfaces are none of our business."""
+    on_host = [setting for setting in wishes.settings.get(HOST, ()) if not setting.link or setting.link in ours]
+    return {**wishes.settings, HOST: on_host}
 
 
 def _list_sandbox(socket: Socket, sandbox: str, wishes: Wishes) -> Listing:

@@ -12,6 +12,8 @@ from linkspan.model.errors import NotFoundError, UnavailableError
 
 Stream: TypeAlias = int | IO[bytes] | None
 Process: TypeAlias = asyncio.subprocess.Process
+ToolError: TypeAlias = subprocess.CalledProcessError
+"""A tool of ours failed; `stderr` says why."""
 
 _PACKAGES = {
     "nsenter": "util-linux",
@@ -73,12 +75,22 @@ def _tool(name: str) -> str:
     return found
 
 
+class ToolError(Exception):
+    """One of our tools failed; `stderr` is what it said, `status` its exit status."""
+
+    def __init__(self, argv: Sequence[str], status: int, stderr: str) -> None:
+        super().__init__(f"{' '.join(argv)} failed with status {status}: {stderr.strip()}")
+        self.status = status
+        self.stderr = stderr
+
+
 def run_tool(argv: Sequence[str], input: str = "") -> str:
     """Run one of the tools we depend on and return what it prints.
 
     A child lives in the network namespace of the thread that starts it: on the kernel thread, the engine's. Raises
-    `UnavailableError` when the tool is not installed, and `subprocess.CalledProcessError` (an error with `stderr`) when
-    it fails.
+    `UnavailableError` when the tool is not installed, and `ToolError` when it fails.
     """
-    done = subprocess.run([_tool(argv[0]), *argv[1:]], input=input, capture_output=True, text=True, check=True)
+    done = subprocess.run([_tool(argv[0]), *argv[1:]], input=input, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ToolError(argv, done.returncode, done.stderr)
     return done.stdout

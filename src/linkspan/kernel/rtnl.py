@@ -110,11 +110,11 @@ def _mac(address: str) -> bytes:
     return attribute(IFLA_ADDRESS, bytes.fromhex(address.replace(":", "")))
 
 
-def new_bridge(name: str, mac: str) -> Request:
+def new_bridge(name: str, mac: str, mtu: int) -> Request:
     """Create a bridge, STP off and without the delay before a new port forwards."""
     settings = nested(IFLA_INFO_DATA, u32(IFLA_BR_FORWARD_DELAY, 0), u32(IFLA_BR_STP_STATE, 0))
     info = nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "bridge"), settings)
-    body = _link_header() + text(IFLA_IFNAME, name) + _mac(mac) + info
+    body = _link_header() + text(IFLA_IFNAME, name) + _mac(mac) + u32(IFLA_MTU, mtu) + info
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
