@@ -12,8 +12,6 @@ from linkspan.model.errors import NotFoundError, UnavailableError
 
 Stream: TypeAlias = int | IO[bytes] | None
 Process: TypeAlias = asyncio.subprocess.Process
-ToolError: TypeAlias = subprocess.CalledProcessError
-"""A tool of ours failed; `stderr` says why."""
 
 _PACKAGES = {
     "nsenter": "util-linux",
