@@ -87,16 +87,17 @@ class HostPorts:
         assert isinstance(port, HostPort)
         if operation.verb is Verb.REMOVE:
             self._release(key)
-        elif operation.verb is Verb.REPLACE and key in self._held:
-            self._held[key] = port  # the owner, or where it is relayed to
-        elif key in self._held:
+            return None
+        held = self._held.get(key)
+        if held is not None and operation.verb is Verb.ADD:
             return failure(errno.EEXIST)
-        else:
+        if held is None or (held.relay is None) != (port.relay is None):
+            self._release(key)  # sockets that are served are made in another way
             try:
                 self._sockets[key] = self._reserve(port)
             except OSError as error:
                 return error
-            self._held[key] = port
+        self._held[key] = port
         return None
 
     def _reserve(self, port: HostPort) -> list[int]:
@@ -150,7 +151,7 @@ class HostPorts:
             self._filter = None
 
 
-def _bind_to_serve(held: _socket.socket, address: str, number: int, protocol: int) -> int:
+def _bind_to_serve(held: _socket.socket, address: str, number: int, protocol: int) -> None:
     """Bind a new socket for the relay."""
     if held.family == socket.AF_INET6:
         held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -159,7 +160,6 @@ def _bind_to_serve(held: _socket.socket, address: str, number: int, protocol: in
     held.bind((address, number))
     if protocol == socket.IPPROTO_TCP:
         held.listen(socket.SOMAXCONN)
-    return held.detach()
 
 
 def _drop_filter() -> tuple[Callable[[_socket.socket], None], int | None]:
