@@ -9,6 +9,7 @@ from pathlib import Path
 from linkspan.dataplane.relay import Relay
 from linkspan.engine.core import Engine as CoreEngine
 from linkspan.engine.ports import Surroundings
+from linkspan.kernel.firewall import FirewallFactory
 from linkspan.kernel.iptables import IptablesFirewall
 from linkspan.kernel.linux import LinuxKernel
 from linkspan.kernel.nftables import NftablesFirewall
@@ -79,7 +80,7 @@ class Engine(CoreEngine):
             yield engine
 
 
-_FIREWALLS = {FirewallBackend.NFTABLES: NftablesFirewall, FirewallBackend.IPTABLES: IptablesFirewall}
+_FIREWALLS: dict[FirewallBackend, FirewallFactory] = {FirewallBackend.NFTABLES: NftablesFirewall, FirewallBackend.IPTABLES: IptablesFirewall}
 
 
 async def open_kernel(
