@@ -245,7 +245,8 @@ class Socket:
                 if message.type not in (NLMSG_DONE, NLMSG_ERROR):
                     bodies.append(message.body)
                     continue
-                if (error := refusal(message)) is not None:
+                # A routing table that no route was ever put in does not exist: there is nothing to list.
+                if (error := refusal(message)) is not None and error.errno != errno.ENOENT:
                     raise error
                 return None if interrupted else bodies
 
