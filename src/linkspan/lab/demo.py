@@ -16,12 +16,20 @@ from linkspan import Config, Engine, FirewallBackend, LinkspanError
 from linkspan.lab.hosts import lab
 from linkspan.lab.programs import ProgramFailedError
 from linkspan.lab.screen import Screen
-from linkspan.lab.story import Story
+from linkspan.lab.story import Rules, Story
 from linkspan.wiring import open_kernel
 
 _RULES = {
-    FirewallBackend.NFTABLES: [["nft", "list", "table", "inet", "linkspan"]],
-    FirewallBackend.IPTABLES: [["iptables", "-t", "nat", "-L", "-n"]],
+    FirewallBackend.NFTABLES: Rules(
+        how=(("nft", "list", "chain", "inet", "linkspan", "published"),),
+        everywhere=("nft", "list", "map", "inet", "linkspan", "anyports4"),
+        one_address=("nft", "list", "map", "inet", "linkspan", "ports4"),
+    ),
+    FirewallBackend.IPTABLES: Rules(
+        how=(),
+        everywhere=("iptables", "-t", "nat", "-L", "-n"),
+        one_address=("iptables", "-t", "nat", "-L", "DOCKER", "-n"),
+    ),
 }
 
 

@@ -11,6 +11,7 @@ class Screen:
     def __init__(self, *, colours: bool) -> None:
         self._colours = colours
         self._steps = 0
+        self._after_command = False
         self.failures: list[str] = []
 
     def line(self, text: str, colour: str = "") -> None:
@@ -27,11 +28,14 @@ class Screen:
         """A command and what it printed."""
         self.line(f"\n   {where}# {' '.join(argv)}", _DIM)
         for line in output.strip().splitlines():
-            self.line(f"   {line}")
-        self.line("")
+            self.line(f"   {line.expandtabs(8)}")
+        self._after_command = True
 
     def check(self, claim: str, holds: bool) -> None:
         """A claim, and whether it holds."""
+        if self._after_command:
+            self.line("")
+            self._after_command = False
         self.line(f"   {'✓' if holds else '✗'} {claim}", _GREEN if holds else _RED)
         if not holds:
             self.failures.append(claim)

@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,26 @@ from linkspan.lab import webserver
 from linkspan.lab.hosts import Lab
 from linkspan.lab.programs import Place, ProgramFailedError
 from linkspan.lab.screen import Screen
+from linkspan.model.errors import NotFoundError
 
 _VETH = re.compile(r"veth[0-9a-f]{7}")
 _PATIENCE = "1"
 """Seconds to wait for an answer that should not come."""
 
 
-class Story:
-    """The steps, on one machine with one engine. `rules` are the commands that show what is published."""
+@dataclass(frozen=True)
+class Rules:
+    """Commands that show the firewall: how ports are published, on every address of the machine, and on one."""
 
-    def __init__(self, screen: Screen, lab: Lab, engine: Engine, files: Path, rules: Sequence[Sequence[str]]) -> None:
+    how: Sequence[Sequence[str]]
+    everywhere: Sequence[str]
+    one_address: Sequence[str]
+
+
+class Story:
+    """The steps, on one machine with one engine."""
+
+    def __init__(self, screen: Screen, lab: Lab, engine: Engine, files: Path, rules: Rules) -> None:
         self.screen = screen
         self.check = screen.check
         self.machine = lab.machine
@@ -29,6 +41,7 @@ class Story:
         self.files = files
         self.rules = rules
         self.boxes: dict[str, Place] = {}
+        self._removals: list[RemoveSandbox | RemoveNetwork] = []
 
     async def tell(self) -> None:
         """All steps; whatever happens, the sandboxes and the programs in them are gone afterwards."""
@@ -102,9 +115,8 @@ class Story:
         )
         web = await self.create("web", publish=["8080:80"])
         await self.serve(web)
-        for rule in self.rules:
-            await self.show(self.machine, *rule)
-        await self.show(self.machine, "ss", "-Hltn", "sport = :8080")
+        for command in (*self.rules.how, self.rules.everywhere, ("ss", "-Hltn", "sport = :8080")):
+            await self.show(self.machine, *command)
         host = str(self.machine.v4)
         answer = await self.ask(self.neighbour, host)
         self.check("a neighbour on the LAN gets an answer", "hello" in answer)
@@ -118,6 +130,7 @@ class Story:
         self.screen.step(
             "A second network, shop", "Look at the second bridge and its range: c is a port of it, and cannot reach a."
         )
+        self._removals.append(RemoveNetwork("shop"))
         network = await self.engine.apply(CreateNetwork("shop"))
         c = await self.create("c", networks=["shop"])
         await self.show(self.machine, "ip", "-brief", "address", "show", "type", "bridge")
@@ -138,7 +151,7 @@ class Story:
         )
         private = await self.create("private", publish=["127.0.0.1:9090:80"])
         await self.serve(private)
-        await self.show(self.machine, "ss", "-Hltn", "sport = :9090")
+        await self.show(self.machine, *self.rules.one_address)
         host = str(self.machine.v4)
         self.check("127.0.0.1:9090 answers on the machine", "hello" in await self.ask(self.machine, "127.0.0.1", 9090))
         async with asyncio.TaskGroup() as all:
@@ -153,27 +166,30 @@ class Story:
         """The end."""
         self.screen.step("Everything is removed", "Look at what is left: docker0, and nothing that was made since.")
         links = await self.show(self.machine, "ip", "-brief", "link")
-        for rule in self.rules:
-            await self.show(self.machine, *rule)
+        rules = [await self.show(self.machine, *rule) for rule in (self.rules.everywhere, self.rules.one_address)]
         names = {line.split()[0].split("@")[0] for line in links.splitlines()}
         self.check("no veth, no second bridge", names == {"lo", "eth0", "docker0"})
-        rules = [await self.machine.run(*rule) for rule in self.rules]
         self.check("no rule speaks of 8080 or 9090", not re.search(r"\b(8080|9090)\b", "".join(rules)))
         self.check("nothing listens", not await self.machine.run("ss", "-Hltnu"))
 
     async def create(self, name: str, **wishes: Any) -> Place:
         """A sandbox, as a place to run programs in."""
+        self._removals.append(RemoveSandbox(name))
         await self.engine.apply(CreateSandbox(name, **wishes))
         self.boxes[name] = Place(name, self.engine.sandbox(name).run)
         return self.boxes[name]
 
     async def clear(self) -> None:
-        """Remove every sandbox, then the networks of our own."""
-        for name, box in reversed(self.boxes.items()):
+        """Remove what was made, the latest first.
+
+        A request whose caller was interrupted may still be carried out, and requests keep their order: asking for the
+        removal of everything that was asked for is enough.
+        """
+        for box in self.boxes.values():
             await box.end()
-            await self.engine.apply(RemoveSandbox(name))
-        for network in [network for network in self.engine.networks.values() if not network.predefined]:
-            await self.engine.apply(RemoveNetwork(network.id))
+        for removal in reversed(self._removals):
+            with suppress(NotFoundError):
+                await self.engine.apply(removal)
 
     async def serve(self, place: Place) -> None:
         """Start a web server and wait until it listens."""

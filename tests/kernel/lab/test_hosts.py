@@ -50,6 +50,7 @@ def test_the_network_of_this_process_gains_no_link() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_two_labs_do_not_meet() -> None:
     async def scenario() -> None:
         async with lab(open_kernel) as one, lab(open_kernel, neighbours=()) as other:
