@@ -63,9 +63,7 @@ class Engine:
     async def _start(self) -> None:
         state = await self._store.load()
         first = not state.networks
-        context = self._context(state)
-        if first:
-            context = context.on(await self._kernel.host_facts())
+        context = self._context(state).on(await self._kernel.host_facts())
         change, conflicts = settle_predefined(context)
         state.apply(change)
         healed, problems = await heal(self._kernel, self._planner, state, strict=first)
@@ -73,7 +71,7 @@ class Engine:
             await self._store.commit(change)
         self.healed = () if first else healed
         self.problems = (*conflicts, *problems)
-        self._worker.begin(context.on(await self._kernel.host_facts()))
+        self._worker.begin(context)
 
     def _context(self, state: State) -> Context:
         return Context(state, self.config, _pools(self.config, self.id), self._surroundings)

@@ -69,11 +69,13 @@ class Decision(Generic[Result]):
 def well_typed(value: Value) -> Value:
     """A copy of a request value whose fields have the declared types; `InvalidError` naming the field otherwise."""
     try:
-        checked: Value = msgspec.convert(vars(value), type(value), strict=True, from_attributes=True)
+        checked: Value = msgspec.convert(vars(value), type(value), strict=True)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at ")
-        name = path.strip("`").removeprefix("$.") or type(value).__name__
-        raise InvalidError(f"invalid {name}: {reason}", field=name) from error
+        # The path reads "`$.labels[...]`", or "`key` in `$.labels`" for what is wrong with a key.
+        name = path.rpartition("$.")[2].strip("`") or type(value).__name__
+        found = getattr(value, name.partition("[")[0].partition(".")[0], None)
+        raise InvalidError(f"invalid {name}: {reason}", field=name, value=found) from error
     return checked
 
 

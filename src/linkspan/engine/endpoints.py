@@ -23,20 +23,28 @@ def join(context: Context, sandbox: Sandbox, request: EndpointRequest) -> Endpoi
     network = context.state.network(request.network)
     _check_joinable(context, sandbox, network)
     return Endpoint(
-        id=_new_id(context),
+        id=_new_id(context, sandbox),
         network=network.id,
         ifname=_ifname(sandbox, request.ifname),
         mac=check_mac(request.mac_address, field="mac_address") if request.mac_address else context.surroundings.new_mac(),
         addresses=_addresses(context, network, request),
-        priority=request.gw_priority,
+        priority=_priority(request.gw_priority),
     )
 
 
-def _new_id(context: Context) -> str:
+def _new_id(context: Context, sandbox: Sandbox) -> str:
     """An id whose first 7 digits, which name the host's end of the pair, are not in use."""
-    while context.state.has_host_link(f"veth{(id := context.surroundings.new_id())[:7]}"):
+    siblings = {endpoint.host_ifname for endpoint in sandbox.endpoints}
+    while (name := f"veth{(id := context.surroundings.new_id())[:7]}") in siblings or context.state.has_host_link(name):
         pass
     return id
+
+
+def _priority(wanted: int) -> int:
+    """Docker's number has 64 bits, and so have those in a stored document."""
+    if not -(2**63) <= wanted < 2**63:
+        raise InvalidError(f"invalid gw_priority {wanted}: not a 64-bit number", field="gw_priority", value=wanted)
+    return wanted
 
 
 def _check_joinable(context: Context, sandbox: Sandbox, network: Network) -> None:
@@ -74,12 +82,12 @@ def _addresses(context: Context, network: Network, request: EndpointRequest) -> 
     """One address per family of the network, the static ones where asked for."""
     wanted = {4: request.ipv4_address, 6: request.ipv6_address}
     fields = {4: "ipv4_address", 6: "ipv6_address"}
-    if network.predefined and (text := wanted[4] or wanted[6]):
-        raise InvalidError(
-            "user-specified IP address is supported on user-defined networks only", field="ipv4_address", value=text
-        )
     found: list[IPInterface] = []
     for version, text in wanted.items():
+        if text and network.predefined:
+            raise InvalidError(
+                "user-specified IP address is supported on user-defined networks only", field=fields[version], value=text
+            )
         subnet = next((s for s in network.subnets if s.version == version), None)
         if text:
             address = _static(context, network, subnet, text, field=fields[version], version=version)

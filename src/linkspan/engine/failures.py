@@ -5,7 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from linkspan.engine.publishing import programming_failed
-from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, KernelError, LinkspanError, UnavailableError
+from linkspan.model.errors import (
+    ConflictError,
+    ExhaustedError,
+    InvalidError,
+    KernelError,
+    LinkspanError,
+    UnavailableError,
+)
 from linkspan.model.sandboxes import Sandbox
 from linkspan.plan.objects import Bridge, HostPort, Veth
 from linkspan.plan.operations import OperationFailedError

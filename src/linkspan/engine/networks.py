@@ -10,19 +10,26 @@ from linkspan.model.config import Config
 from linkspan.model.errors import ConflictError, ExhaustedError, ForbiddenError, InvalidError, NotFoundError
 from linkspan.model.names import check_name
 from linkspan.model.networks import BridgeSettings, Driver, Network, Subnet
-from linkspan.model.requests import CreateNetwork, RemoveNetwork, SubnetRequest
 from linkspan.model.problems import Problem
+from linkspan.model.requests import CreateNetwork, RemoveNetwork, SubnetRequest
 from linkspan.model.state import Change, State
 from linkspan.plan.addresses import choose_subnet, first_gateway, overlapping
 
 PREDEFINED = ("bridge", "host", "none", "default")
+
+UNUSABLE = tuple(
+    parse_network(text, field="subnet")
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "::/127", "fe80::/10", "ff00::/8")
+)
+"""Unspecified, loopback, link-local (IPv6) and multicast addresses: no prefix of a network may share one."""
 
 
 def create_network(context: Context, request: CreateNetwork) -> Decision[Network]:
     """`docker network create`: everything checked, every unset field chosen."""
     request = well_typed(request)
     if request.name in PREDEFINED:
-        raise ForbiddenError(f"operation is not permitted on predefined {request.name} network", field="name")
+        text = f"operation is not permitted on predefined {request.name} network"
+        raise ForbiddenError(text, field="name", value=request.name)
     check_name(request.name, kind="network")
     _check_driver(request.driver)
     context.state.check_names(network=request.name)
@@ -38,7 +45,8 @@ def remove_network(context: Context, request: RemoveNetwork) -> Decision[Network
     """`docker network rm`: refused while sandboxes are connected."""
     network = context.state.network(well_typed(request).network)
     if network.predefined:
-        raise ForbiddenError(f"{network.name} is a pre-defined network and cannot be removed", field="network")
+        text = f"{network.name} is a pre-defined network and cannot be removed"
+        raise ForbiddenError(text, field="network", value=network.name)
     if members := context.state.members(network.id):
         listed = " ".join(f'(name:"{s.name}" id:"{e.id[:12]}")' for s in members if (e := s.endpoint(network.id)))
         raise ForbiddenError(
@@ -64,12 +72,16 @@ def _check_driver(driver: str) -> None:
 def bridge_network(context: Context, request: CreateNetwork, *, predefined: bool = False) -> Network:
     """The network a request describes, with what it leaves open chosen."""
     if not (request.ipv4 or request.ipv6):
-        raise InvalidError("IPv4 or IPv6 must be enabled", field="ipv4")
+        raise InvalidError("IPv4 or IPv6 must be enabled", field="ipv4", value=False)
     id = context.surroundings.new_id()
     settings: dict[str, Any] = {"name": f"br-{id[:12]}"} | read_options(request.options)
     _check_bridge_name(context, settings["name"])
     if request.ipv6 and settings.get("mtu") is not None and settings["mtu"] < 1280:
-        raise InvalidError("an IPv6 network needs an MTU of at least 1280 (RFC 8200)", field="mtu", value=settings["mtu"])
+        raise InvalidError(
+            "an IPv6 network needs an MTU of at least 1280 (RFC 8200)",
+            field="com.docker.network.driver.mtu",
+            value=settings["mtu"],
+        )
     return Network(
         id=id,
         name=request.name,
@@ -121,7 +133,11 @@ def _subnets(context: Context, request: CreateNetwork) -> Iterable[Subnet]:
         elif enabled:
             yield _from_pools(context, version, _take(open_requests, version))
     if open_requests:
-        raise InvalidError("gateway, ip-range or auxiliary address given without a subnet to hold it", field="subnets")
+        raise InvalidError(
+            "gateway, ip-range or auxiliary address given without a subnet to hold it",
+            field="subnets",
+            value=next(iter(_addresses(open_requests[0])), None),
+        )
 
 
 def _subnet_requests(request: CreateNetwork) -> list[SubnetRequest]:
@@ -131,11 +147,14 @@ def _subnet_requests(request: CreateNetwork) -> list[SubnetRequest]:
 def _take(open_requests: list[SubnetRequest], version: Version) -> SubnetRequest:
     """The request without a subnet that is meant for this family: an entirely empty one, or one of its addresses."""
     for asked in open_requests:
-        texts = [text for text in (asked.gateway, asked.ip_range, *asked.aux_addresses.values()) if text]
-        if all((":" in text) == (version == 6) for text in texts):
+        if all((":" in text) == (version == 6) for text in _addresses(asked)):
             open_requests.remove(asked)
             return asked
     return SubnetRequest()
+
+
+def _addresses(asked: SubnetRequest) -> list[str]:
+    return [text for text in (asked.gateway, asked.ip_range, *asked.aux_addresses.values()) if text]
 
 
 def _check_free(context: Context, prefix: IPNetwork) -> None:
@@ -168,11 +187,11 @@ def _single(address: IPAddress) -> IPNetwork:
 
 def _explicit(asked: SubnetRequest, prefix: IPNetwork) -> Subnet:
     """A subnet of `prefix` as asked for, everything inside it checked."""
-    unusable = prefix.is_multicast or prefix.is_loopback or prefix.network_address.is_unspecified
-    if unusable or (prefix.version == 6 and prefix.is_link_local):
+    if overlapping(prefix, UNUSABLE) is not None:
         raise InvalidError(f"invalid subnet {prefix}: not usable for hosts", field="subnet", value=str(prefix))
     ip_range = _range(asked.ip_range, prefix) if asked.ip_range else None
-    auxiliary = tuple((name, _inside(text, prefix, field="auxiliary address")) for name, text in asked.aux_addresses.items())
+    named = pairs(asked.aux_addresses, name="aux_addresses")
+    auxiliary = tuple((name, _inside(text, prefix, field="auxiliary address")) for name, text in named)
     if asked.gateway:
         gateway: IPAddress | None = _inside(asked.gateway, prefix, field="gateway")
     else:

@@ -163,8 +163,11 @@ def _candidates(context: Context, request: PortRequest, size: int) -> Iterator[i
         yield from range(request.host.first, request.host.last + 2 - size)
         return
     ephemeral = context.facts.ephemeral
-    start = (context.last_port or ephemeral.first - 1) + 1
-    for port in chain(range(start, ephemeral.last + 2 - size), range(ephemeral.first, start)):
+    end = ephemeral.last + 2 - size
+    # The last port may have been picked from a named range, which lies anywhere.
+    last = context.last_port if context.last_port is not None else 0
+    start = last + 1 if ephemeral.first <= last < end else ephemeral.first
+    for port in chain(range(start, end), range(ephemeral.first, start)):
         if not any(low.first <= port + size - 1 and port <= low.last for low in context.facts.reserved):
             yield port
 
