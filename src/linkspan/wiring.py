@@ -80,7 +80,10 @@ class Engine(CoreEngine):
             yield engine
 
 
-_FIREWALLS: dict[FirewallBackend, FirewallFactory] = {FirewallBackend.NFTABLES: NftablesFirewall, FirewallBackend.IPTABLES: IptablesFirewall}
+_FIREWALLS: dict[FirewallBackend, FirewallFactory] = {
+    FirewallBackend.NFTABLES: NftablesFirewall,
+    FirewallBackend.IPTABLES: IptablesFirewall,
+}
 
 
 async def open_kernel(
