@@ -1,0 +1,1 @@
+"""How fast Linkspan is, beside what the kernel itself needs: `sudo ./run bench`."""
