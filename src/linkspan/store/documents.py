@@ -42,7 +42,7 @@ def decode(kind: type[Noun], document: bytes) -> Noun:
         noun: Noun = _converter.loads(document, kind)
     except BaseValidationError as error:
         raise _unreadable(kind, "; ".join(transform_error(error, "document"))) from error
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
         raise _unreadable(kind, str(error)) from error
     return noun
 

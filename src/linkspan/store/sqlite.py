@@ -19,7 +19,7 @@ from linkspan.model.errors import ConflictError, LinkspanError, UnavailableError
 from linkspan.model.networks import Network
 from linkspan.model.sandboxes import Sandbox
 from linkspan.model.state import Change, State
-from linkspan.store.documents import decode, encode
+from linkspan.store.documents import DocumentError, decode, encode
 
 Result = TypeVar("Result")
 
@@ -70,9 +70,12 @@ class SqliteStore:
         return cls(database, thread, lock, engine_id)
 
     async def load(self) -> State:
-        """Everything remembered; `DocumentError` when a document is damaged."""
+        """Everything remembered; `DocumentError` when a document is damaged or refers to one that is missing."""
         networks, sandboxes = await _on(self._thread, self._read)
-        return State((decode(Network, row) for row in networks), (decode(Sandbox, row) for row in sandboxes))
+        try:
+            return State((decode(Network, row) for row in networks), (decode(Sandbox, row) for row in sandboxes))
+        except KeyError as error:
+            raise DocumentError(f"the stored documents do not fit together: there is no network {error}") from error
 
     def _read(self) -> tuple[list[bytes], list[bytes]]:
         query = "SELECT document FROM {} ORDER BY rowid"
@@ -136,14 +139,25 @@ def _lock(data_root: Path) -> int:
 def _connect(path: Path, new_id: Callable[[], str]) -> tuple[sqlite3.Connection, str]:
     # The connection is used by the store's one thread only, and closed there.
     database = sqlite3.connect(path)
+    try:
+        return database, _prepare(database, path, new_id)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _prepare(database: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> str:
+    """Settings and tables; returns the engine's id."""
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
     found = database.execute("PRAGMA user_version").fetchone()[0]
     if found not in (0, FORMAT):
-        database.close()
-        raise StoreError(f"{path} has format {found}, this version reads format {FORMAT}", hint="use the version that wrote it")
+        raise StoreError(
+            f"{path} has format {found}, this version reads format {FORMAT}", hint="use the version that wrote it"
+        )
     with database:
         database.executescript(_SCHEMA)
         database.execute("INSERT INTO engine SELECT ? WHERE NOT EXISTS (SELECT 1 FROM engine)", (new_id(),))
         database.execute(f"PRAGMA user_version = {FORMAT}")
-    return database, database.execute("SELECT id FROM engine").fetchone()[0]
+    id: str = database.execute("SELECT id FROM engine").fetchone()[0]
+    return id
