@@ -5,6 +5,7 @@ Attribute numbers are those of linux/if_link.h, if_addr.h, rtnetlink.h and net_n
 
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import NamedTuple
@@ -265,8 +266,8 @@ def get_nsid(namespace: int) -> Request:
 
 def parse_nsid(body: bytes) -> int | None:
     """The answer to `get_nsid`; None when there is no number, that is, no link leads there."""
-    value = struct.unpack("=i", attributes(body, 4).get(NETNSA_NSID, b"\xff\xff\xff\xff"))[0]
-    return None if value < 0 else int(value)
+    value = int.from_bytes(attributes(body, 4).get(NETNSA_NSID, b"\xff"), sys.byteorder, signed=True)
+    return None if value < 0 else value
 
 
 def parse_link(body: bytes) -> Link:

@@ -1,0 +1,75 @@
+"""Conntrack entries and the questions asked about them, as values."""
+
+from contextlib import suppress
+from ipaddress import ip_address, ip_interface
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linkspan.kernel.conntrack import Flow, OfAddress, OfPort, parse_flow, questions
+from linkspan.kernel.netlink import NetlinkFormatError, attribute, nested, u8
+from linkspan.model.ports import PortRange, Protocol
+from linkspan.plan.objects import HOST, Address, HostPort
+from linkspan.plan.operations import Operation, Verb
+
+SOURCE, GATE, TARGET = (ip_address(f"10.0.0.{n}").packed for n in (1, 2, 3))
+
+
+def tuple_(source: bytes, destination: bytes, port: int) -> bytes:
+    addresses = nested(1, attribute(1, source), attribute(2, destination))
+    return addresses + nested(2, u8(1, 17), attribute(2, b"\x10\0"), attribute(3, port.to_bytes(2, "big")))
+
+
+ENTRY = (
+    b"\x02\0\0\0"
+    + nested(1, tuple_(SOURCE, GATE, 53))
+    + nested(2, tuple_(TARGET, SOURCE, 4096))
+    + attribute(12, b"name")
+)
+
+
+def test_an_entry_is_read_with_what_names_it() -> None:
+    name = attribute(1, tuple_(SOURCE, GATE, 53)) + attribute(12, b"name")
+    assert parse_flow(ENTRY) == Flow(4, SOURCE, GATE, 17, 53, TARGET, name)
+
+
+def test_other_families_are_passed_over() -> None:
+    assert parse_flow(b"\x07\0\0\0") is None
+    assert parse_flow(b"") is None
+
+
+@given(st.one_of(st.binary(max_size=80), st.binary(max_size=80).map(lambda tail: b"\x02\0\0\0" + tail)))
+def test_any_bytes_are_a_flow_or_nothing_or_one_typed_error(body: bytes) -> None:
+    with suppress(NetlinkFormatError):
+        parse_flow(body)
+
+
+def port(protocol: Protocol) -> HostPort:
+    return HostPort(protocol, ip_address("0.0.0.0"), PortRange(80, 89), "owner")
+
+
+def test_what_is_removed_or_replaced_is_asked_about_and_what_is_new_only_for_udp() -> None:
+    address = Address("one", "eth0", ip_interface("10.0.0.3/24"))
+    tcp, udp = port(Protocol.TCP), port(Protocol.UDP)
+    of_udp = OfPort(Protocol.UDP, udp.address, udp.ports)
+    of_tcp = OfPort(Protocol.TCP, tcp.address, tcp.ports)
+    of_address = OfAddress(address.interface.ip)
+    assert questions([Operation(Verb.ADD, address), Operation(Verb.ADD, tcp)]) == []
+    assert questions([Operation(Verb.ADD, udp)]) == [of_udp]
+    assert questions([Operation(Verb.REMOVE, address, implied=True), Operation(Verb.REMOVE, tcp)]) == [
+        of_address,
+        of_tcp,
+    ]
+    assert questions([Operation(Verb.REPLACE, tcp, tcp)]) == [of_tcp]
+    assert questions([Operation(Verb.REMOVE, Address(HOST, "docker0", address.interface))]) == []
+
+
+def test_a_published_port_is_one_of_this_host() -> None:
+    flow = parse_flow(ENTRY)
+    assert flow is not None
+    question = OfPort(Protocol.UDP, ip_address("0.0.0.0"), PortRange(50, 60))
+    assert question.matches(flow, {GATE})
+    assert not question.matches(flow, set())
+    assert not OfPort(Protocol.TCP, ip_address("0.0.0.0"), PortRange(50, 60)).matches(flow, {GATE})
+    assert not OfPort(Protocol.UDP, ip_address("0.0.0.0"), PortRange(54, 60)).matches(flow, {GATE})
+    assert not OfPort(Protocol.UDP, ip_address("::"), PortRange(50, 60)).matches(flow, {GATE})
