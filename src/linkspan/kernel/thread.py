@@ -49,11 +49,12 @@ class KernelThread:
         that the kernel is at rest. A call that has not begun is dropped.
         """
         job = self._executor.submit(function)
+        waiting = asyncio.wrap_future(job)
         try:
-            return await asyncio.shield(asyncio.wrap_future(job))
+            return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             if not job.cancel():
-                await _settle(job)
+                await _settle(waiting)
             raise
 
     def close(self) -> None:
@@ -61,16 +62,13 @@ class KernelThread:
         self._executor.shutdown()
 
 
-async def _settle(job: Future[Value]) -> None:
-    """Wait for the end of `job`, whatever it is and however often the waiting task is cancelled."""
-    waiting = asyncio.wrap_future(job)
-    while not job.done():
+async def _settle(waiting: "asyncio.Future[Value]") -> None:
+    """Wait for a future, whatever becomes of it and however often the waiting task is cancelled."""
+    while not waiting.done():
         try:
             await asyncio.wait([waiting])
         except asyncio.CancelledError:
             continue
-    if not waiting.cancelled():
-        waiting.exception()
 
 
 def visit(function: Callable[[], Value]) -> Value:
