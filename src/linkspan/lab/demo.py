@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 
 from linkspan import Config, Engine, FirewallBackend, LinkspanError
@@ -33,7 +34,29 @@ _RULES = {
 }
 
 
-async def replay(screen: Screen, firewall: FirewallBackend) -> None:
+class Interruption:
+    """SIGINT, SIGTERM and SIGHUP end the steps of the story, but never the clean-up."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._steps: asyncio.Task[None] | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._arrive, number)
+
+    def _arrive(self, number: signal.Signals) -> None:
+        self.signal = number
+        if self._steps is not None:
+            self._steps.cancel()
+
+    async def guard(self, steps: Coroutine[None, None, None]) -> None:
+        """Run the steps to their end or to a signal."""
+        async with asyncio.TaskGroup() as group:
+            self._steps = group.create_task(steps)
+            if self.signal is not None:
+                self._steps.cancel()
+
+
+async def replay(screen: Screen, firewall: FirewallBackend, interruption: Interruption) -> None:
     """Build the lab, open an engine on its machine, and tell the story."""
     with tempfile.TemporaryDirectory(prefix="linkspan-demo-") as name:
         files = Path(name)
@@ -49,39 +72,32 @@ async def replay(screen: Screen, firewall: FirewallBackend) -> None:
                 config=Config(firewall=firewall),
             )
             async with opened as engine:
-                await Story(screen, hosts, engine, files, _RULES[firewall]).tell()
+                story = Story(screen, hosts, engine, files, _RULES[firewall])
+                try:
+                    await interruption.guard(story.tell())
+                finally:
+                    await story.clear()
+                if interruption.signal is None:
+                    await story.nothing_left()
 
 
 async def main(firewall: FirewallBackend) -> int:
     """Tell the story; the exit status."""
     screen = Screen(colours=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    interruption = Interruption()
     start = time.monotonic()
-    telling = asyncio.current_task()
-    assert telling is not None
-    received: list[signal.Signals] = []
-
-    def stop(number: signal.Signals) -> None:
-        if not received:  # one is enough: a second one must not interrupt the clean-up
-            telling.cancel()
-        received.append(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     try:
-        await replay(screen, firewall)
-    except asyncio.CancelledError:
-        screen.line(f"\nstopped by {received[0].name}; everything is cleaned up")
-        return 128 + received[0]
-    except ProgramFailedError as error:
-        screen.line(f"\n{error}")
-        return 1
-    except LinkspanError as error:
-        screen.line(f"\n{error.message}" + (f" ({error.hint})" if error.hint else ""))
-        return 1
-    passed = not screen.failures
-    seconds = time.monotonic() - start
-    screen.line(f"\n{'all checks hold' if passed else f'{len(screen.failures)} checks failed'} ({seconds:.1f} s)")
-    return 0 if passed else 1
+        await replay(screen, firewall, interruption)
+    except* (LinkspanError, ProgramFailedError) as errors:
+        screen.failures += [f"the steps end here: {error}" for error in errors.exceptions]
+    for failure in screen.failures:
+        screen.line(f"\nfailed: {failure}")
+    if interruption.signal is not None:
+        screen.line(f"\nstopped by {interruption.signal.name}; everything is cleaned up")
+        return 128 + interruption.signal
+    if not screen.failures:
+        screen.line(f"\nall checks hold ({time.monotonic() - start:.1f} s)")
+    return 1 if screen.failures else 0
 
 
 if __name__ == "__main__":
