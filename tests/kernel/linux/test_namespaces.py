@@ -7,7 +7,8 @@ import pytest
 from linkspan.kernel.namespaces import Namespaces
 from linkspan.kernel.rtnl import list_links
 from linkspan.plan.objects import Namespace
-from tests.support.machines import LinuxMachine, open_files, sandbox, sandbox_id
+from linkspan.plan.operations import diff
+from tests.support.machines import LinuxMachine, network, open_files, sandbox, sandbox_id
 
 ONE = sandbox_id(1)
 
@@ -28,13 +29,15 @@ def test_interfaces_to_come_have_ipv6_off_and_announce_themselves(machine: Linux
     assert machine.run("sysctl --values net.ipv6.conf.new0.accept_ra", ONE).strip() == "0"
 
 
-def test_the_namespace_of_the_process_is_left_alone(machine: LinuxMachine) -> None:
-    before = Path("/proc/self/ns/net").readlink()
-    machine.add(Namespace(ONE))
-    tasks = Path("/proc/self/task").iterdir()
-    assert Path("/proc/self/ns/net").readlink() == before
-    kinds = {(task / "ns/net").readlink() for task in tasks}
-    assert kinds <= {before, Path(machine.run("readlink /proc/self/ns/net").strip())}
+def test_only_visiting_threads_move(machine: LinuxMachine) -> None:
+    def mine() -> Path:
+        return Path("/proc/thread-self/ns/net").readlink()
+
+    process, kernel = mine(), machine.runner.run(machine.kernel._thread.run(mine))
+    machine.apply(*diff([], [*network(), *sandbox(1)]))
+    machine.observe(*network(), *sandbox(1))
+    assert mine() == process
+    assert machine.runner.run(machine.kernel._thread.run(mine)) == kernel != process
 
 
 def test_a_file_without_a_namespace_is_seen_and_removed_when_nobody_wants_it(machine: LinuxMachine) -> None:
