@@ -167,8 +167,11 @@ class Machine:
 
     def _put(self, item: KernelObject) -> None:
         held = self.objects.get(item.key)
-        if isinstance(held, Veth):
-            self._ports.get(held.bridge, {}).pop(held.key, None)
+        match held:
+            case Veth(bridge=bridge):
+                self._ports.get(bridge, {}).pop(held.key, None)
+            case Route(where=where, link=link):  # it may move to another link
+                self._contents.get((where, link), {}).pop(held.key, None)
         self.objects[item.key] = item
         match item:
             case Bridge(name=name):
