@@ -169,17 +169,14 @@ class Worker:
         operations = self._planner.operations(self.state, change)
         try:
             await self._kernel.apply(operations)
-        except OperationFailedError as error:
-            await self._take_back(error.applied, error)
-            raise
-        try:
             await self._store.commit(change)
-        except LinkspanError as error:
-            await self._take_back(operations, error)
+        except Exception as error:
+            # Only a refused operation says how far the kernel came; undo tolerates what was never done.
+            await self._take_back(error.applied if isinstance(error, OperationFailedError) else operations, error)
             raise
         self.state.apply(change)
 
-    async def _take_back(self, applied: Iterable[Operation], cause: LinkspanError) -> None:
+    async def _take_back(self, applied: Iterable[Operation], cause: Exception) -> None:
         try:
             await self._kernel.apply(undo(tuple(applied)), tolerant=True)
         except OperationFailedError as error:
