@@ -1,6 +1,7 @@
 """A store in memory, with the real one's promise: a change is remembered whole or not at all."""
 
 import asyncio
+from collections.abc import Iterable
 
 from linkspan.model.state import Change, State
 
@@ -8,14 +9,17 @@ from linkspan.model.state import Change, State
 class MemoryStore:
     """Remembers desired state as long as the object lives; engines may come and go.
 
-    `commits` is everything that was remembered, in order. `failure`, once set, is raised by the next commit.
+    `commits` is everything that was remembered, in order; a part of it makes the store of a machine that crashed
+    before the rest. `failure`, once set, is raised by the next commit.
     """
 
-    def __init__(self, engine_id: str) -> None:
-        self.commits: list[Change] = []
+    def __init__(self, engine_id: str, commits: Iterable[Change] = ()) -> None:
+        self.commits = list(commits)
         self.failure: Exception | None = None
         self._engine_id = engine_id
         self._state = State()
+        for change in self.commits:
+            self._state.apply(change)
 
     @property
     def engine_id(self) -> str:
