@@ -37,6 +37,7 @@ _TYPE = re.compile(r"^\t\ttype ([^:\n]+?)(?: : ([^\n]+))?$", re.MULTILINE)
 _FLAGS = re.compile(r"^\t\tflags ([^\n]+)$", re.MULTILINE)
 _ELEMENTS = re.compile(r"^\t\telements = \{(.*)\}", re.MULTILINE | re.DOTALL)
 _ELEMENT = re.compile(r'\s*(.+?)(?: comment "([^"]*)")?(?: : (.+?))?\s*')
+_DOTTED = re.compile(r"\d\.\d")
 _EMBEDDED_IPV4 = re.compile(r"(?<![\w:])[0-9a-f:]*:\d+\.\d+\.\d+\.\d+")
 _RULE = re.compile(r'(.*?)(?: comment "([^"]*)")?')
 _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
@@ -148,7 +149,7 @@ def _set(name: str, body: str) -> Iterator[NftSet | NftElement]:
     kind, flags = _TYPE.search(body), _FLAGS.search(body)
     if kind is not None:
         yield NftSet(name, kind[1], kind[2] or "", flags is not None and "interval" in flags[1])
-        if "ipv6_addr" in kind[0]:
+        if "ipv6_addr" in kind[0] and _DOTTED.search(body):
             body = _EMBEDDED_IPV4.sub(lambda match: str(IPv6Address(match[0])), body)
     elements = _ELEMENTS.search(body)
     for text in elements[1].split(",") if elements else ():
