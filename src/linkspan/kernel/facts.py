@@ -1,6 +1,6 @@
 """What decisions about addresses and ports have to respect on this host."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
@@ -29,15 +29,21 @@ def host_facts(socket: Socket, engine: str) -> HostFacts:
 
 
 def _on_link_routes(socket: Socket, engine: str) -> Iterator[IPNetwork]:
-    """IPv4 on-link prefixes of the main table, except those of the engine's own bridges."""
-    links = (rtnl.parse_link(body) for body in socket.dump(rtnl.list_links()))
-    ours = {link.ifindex for link in links if mark_engine(link.alias) == engine}
-    seen: dict[IPNetwork, None] = {}
-    for body in socket.dump(rtnl.list_routes(4)):
-        route = rtnl.parse_route(body)
-        if route and route.on_link and route.destination.prefixlen and route.ifindex not in ours:
-            seen[route.destination] = None
-    yield from seen
+    """IPv4 on-link prefixes of the main table, except those of the engine's own bridges.
+
+    Only the links of such routes are looked at: listing all would cost more with every endpoint.
+    """
+    routes = (rtnl.parse_route(body) for body in socket.dump(rtnl.list_routes(4)))
+    on_link = [route for route in routes if route and route.on_link and route.destination.prefixlen]
+    ours = _ours(socket, engine, dict.fromkeys(route.ifindex for route in on_link if route.ifindex))
+    yield from dict.fromkeys(route.destination for route in on_link if route.ifindex not in ours)
+
+
+def _ours(socket: Socket, engine: str, indexes: Iterable[int]) -> set[int]:
+    """Those of the links that carry the engine's mark."""
+    answers = socket.exchange([rtnl.get_link_at(index) for index in indexes])
+    links = [rtnl.parse_link(answer.replies[0]) for answer in answers if answer.error is None]
+    return {link.ifindex for link in links if mark_engine(link.alias) == engine}
 
 
 def _resolvers() -> tuple[IPAddress, ...]:

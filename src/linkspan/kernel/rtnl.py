@@ -178,6 +178,11 @@ def get_link(name: str) -> Request:
     return Request(RTM_GETLINK, 0, body)
 
 
+def get_link_at(index: int) -> Request:
+    """Look one link up by index."""
+    return Request(RTM_GETLINK, 0, _link_header(index) + u32(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS))
+
+
 def del_link(name: str) -> Request:
     """Delete one link by name."""
     return Request(RTM_DELLINK, 0, _link_header() + text(IFLA_IFNAME, name))
