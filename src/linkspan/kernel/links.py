@@ -107,9 +107,6 @@ class Run:
             if error is not None and errors[0] is None:
                 self._withdraw(operation)
             self.outcomes.append(Outcome(operation, error))
-        if self._new:
-            self._links.update(look_up(self._socket, self._new))
-            self._new.clear()
         self._release()
 
     def _release(self) -> None:
@@ -124,6 +121,8 @@ class Run:
     def _index(self, name: str) -> int:
         if name in self._new:
             self._flush()
+            self._links.update(look_up(self._socket, self._new))
+            self._new.clear()
         if name not in self._links:
             raise failure(errno.ENODEV, f"there is no interface {name}")
         return self._links[name].ifindex
