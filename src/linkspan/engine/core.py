@@ -54,11 +54,11 @@ class Engine:
         A request that has begun is finished before the block is left, also when it is left by an error.
         """
         await self._start()
-        async with supervised(self._worker):
-            try:
+        try:
+            async with supervised(self._worker):
                 yield self
-            finally:
-                self._announcer.close()
+        finally:
+            self._announcer.close()  # only now: what was finished last is announced too
 
     async def _start(self) -> None:
         state = await self._store.load()

@@ -7,7 +7,7 @@ from linkspan.model.problems import Problem
 from linkspan.model.state import State
 from linkspan.plan.objects import HostPort, IptablesChain, NftChain, NftSet, NftTable
 from linkspan.plan.observation import Foreign
-from linkspan.plan.operations import Operation, OperationFailedError, diff
+from linkspan.plan.operations import Operation, OperationFailedError, diff, undo
 from linkspan.plan.topology import Planner
 
 ESSENTIAL = (NftTable, NftSet, NftChain, IptablesChain)
@@ -19,8 +19,9 @@ async def heal(
 ) -> tuple[tuple[Operation, ...], tuple[Problem, ...]]:
     """Make the kernel hold what `state` wants; returns what was repaired and what could not be.
 
-    A refused operation does not keep the rest from working, unless it is essential or `strict` is set. Raises
-    `ConflictError` before anything is touched when something foreign has the name of an object of ours.
+    A refused operation does not keep the rest from working, unless it is essential. With `strict`, for a first
+    opening, any refused one ends it, and nothing is left behind. Raises `ConflictError` before anything is touched when
+    something foreign has the name of an object of ours.
     """
     desired = tuple(planner.whole(state))
     seen = await kernel.observe(desired)
@@ -35,6 +36,8 @@ async def heal(
             done += remaining
             break
         except OperationFailedError as error:
+            if strict:
+                await _take_back(kernel, error)
             explained = explain(error)
             if strict or isinstance(error.operation.object, ESSENTIAL):
                 raise explained from error
@@ -44,6 +47,13 @@ async def heal(
             remaining = tuple(operation for operation in remaining if operation not in settled)
     # Ports are bound anew by every process that opens an engine: that repairs nothing.
     return tuple(op for op in done if not isinstance(op.object, HostPort)), tuple(problems)
+
+
+async def _take_back(kernel: Kernel, refused: OperationFailedError) -> None:
+    try:
+        await kernel.apply(undo(refused.applied), tolerant=True)
+    except OperationFailedError as error:
+        refused.add_note(f"undo is incomplete: {error.message}")
 
 
 def _problem(error: OperationFailedError, explained: LinkspanError) -> Problem:
