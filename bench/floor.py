@@ -9,14 +9,15 @@ The floor makes the kernel do exactly what the product makes it do, and does not
 * everything happens on one thread that sits in the namespace, except that a new namespace is made, as it must be, by a
   thread that is started for it;
 * nothing is validated, planned, looked up, read back, remembered or undone. Where the kernel would have to be asked for
-  an index, the floor knows it: a bridge is made with an index it chooses, and the first link in a namespace is number 2.
+  an index, the floor knows it: it chooses that of a bridge, and the first link in a namespace is number 2.
 
 What is done, in this order:
 
 attach            bind the host port, listen, attach a filter · one nft element · a namespace on a new thread: four
-                  settings, a netlink socket, `lo` up, a bind mount · veth pair, one end inside the namespace, the other a
-                  port of the bridge; alias, port flags, no automatic address; up · inside: address, up, default route
-detach            delete the pair · close the netlink socket, unmount, unlink · delete the element · close the port
+                  settings, a netlink socket, `lo` up, a bind mount · veth pair, one end inside the namespace, the other
+                  a port of the bridge; alias, port flags, no automatic address; up · inside: address, up, default route
+detach            delete the pair · close the netlink socket, unmount, unlink · delete the element · close the port ·
+                  read the tracked connections once, to find those of an address that is gone
 create a network  four nft elements · bridge with its settings; alias, MTU; address; up · one setting
 remove a network  delete the bridge · delete the elements
 
@@ -37,12 +38,25 @@ from pathlib import Path
 
 from bench import rulebook, system
 from bench.rooms import Room
-from bench.system import MAKE, RTM_DELLINK, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, attribute, batch, link, text, u32
+from bench.system import (
+    MAKE,
+    NLM_F_DUMP,
+    RTM_DELLINK,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    attribute,
+    batch,
+    link,
+    text,
+    u32,
+)
 
 ADDRESS, IFNAME, MTU, MASTER, LINKINFO, ALIAS, AF_SPEC, NET_NS_FD = 1, 3, 4, 10, 18, 20, 26, 28
 NESTED = 0x8000
 
 _FIRST_LINK = 2
+_NETFILTER, _CT_GET = 12, 0x101
 _SO_ATTACH_FILTER = 26
 _DROP = b"\x06\0\0\0\0\0\0\0"  # one classic BPF instruction: accept no byte
 _BIRTH = tuple(
@@ -169,6 +183,7 @@ class Floor:
     def _open(self, namespace: Path) -> None:
         system.enter(namespace)
         self._host = system.netlink()
+        self._conntrack = system.netlink(_NETFILTER)
         self._nft = system.Nft()
         self._nft.run(rulebook.base())
         Path("/proc/sys/net/ipv4/ip_forward").write_bytes(b"1")
@@ -213,6 +228,7 @@ class Floor:
         wire.pin.unlink()
         self._nft.run(wire.delete)
         wire.holder.close()
+        system.dump(self._conntrack, _LIST_FLOWS)
 
     def create_network(self, network: Wires) -> float:
         """A bridge from nothing to ready."""
@@ -235,6 +251,7 @@ class Floor:
         """Let go of everything in this process."""
         self.thread.submit(self._nft.close).result()
         self._host.close()
+        self._conntrack.close()
         self.thread.shutdown()
 
 
@@ -272,6 +289,7 @@ def _write(path: str, value: bytes) -> None:
     os.close(fd)
 
 
+_LIST_FLOWS = batch((_CT_GET, NLM_F_DUMP, b"\0\0\0\0"))
 _LOOPBACK_UP = batch((RTM_NEWLINK, 0, link(index=1, up=True)))
 _INSTRUCTIONS = system.buffer(_DROP)
 _FILTER = struct.pack("@HP", 1, system.address_of(_INSTRUCTIONS))

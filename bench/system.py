@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -68,7 +68,8 @@ def on_a_thread(function: Callable[[], Value]) -> Value:
 
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x1, 0x4, 0x200, 0x400, 0x300
+NLMSG_DONE = 3
 MAKE = NLM_F_CREATE | NLM_F_EXCL
 
 
@@ -101,9 +102,9 @@ def batch(*messages: tuple[int, int, bytes]) -> bytes:
     return b"".join(parts)
 
 
-def netlink() -> socket.socket:
-    """A rtnetlink socket in the namespace of the calling thread."""
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+def netlink(protocol: int = 0) -> socket.socket:
+    """A netlink socket (rtnetlink's by default) in the namespace of the calling thread."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
 
 
 def exchange(connection: socket.socket, data: bytes, count: int) -> None:
@@ -116,6 +117,18 @@ def exchange(connection: socket.socket, data: bytes, count: int) -> None:
             raise OSError(-code, f"message {number}: {os.strerror(-code)}")
         if number == count:
             return
+
+
+def dump(connection: socket.socket, data: bytes) -> None:
+    """Send a request for a listing, and read all of it."""
+    connection.send(data)
+    while True:
+        answer, place = connection.recv(65536), 0
+        while place < len(answer):
+            length, kind = struct.unpack_from("=IH", answer, place)
+            if kind == NLMSG_DONE:
+                return
+            place += (length + 3) & ~3
 
 
 class Nft:
@@ -146,15 +159,3 @@ def buffer(data: bytes) -> "ctypes.Array[ctypes.c_char]":
 def address_of(memory: "ctypes.Array[ctypes.c_char]") -> int:
     """Where it is."""
     return ctypes.addressof(memory)
-
-
-def processes(name: str) -> Sequence[int]:
-    """The ids of processes with that command name in this process's view of /proc."""
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _command(entry) == name]
-
-
-def _command(entry: Path) -> str:
-    try:
-        return (entry / "comm").read_text().strip()
-    except OSError:
-        return ""
