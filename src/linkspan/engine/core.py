@@ -110,7 +110,8 @@ class Engine:
 
     def sandbox(self, reference: str) -> LiveSandbox:
         """A sandbox by id, name or unique prefix of an id, with what can be done in it; `NotFoundError` otherwise."""
-        return LiveSandbox(self, self._kernel, self._worker.state.sandbox(reference).id)
+        state = self._worker.state
+        return LiveSandbox(state, self._kernel, state.sandbox(reference).id)
 
     def events(self) -> AsyncIterator[Event]:
         """Everything that happens from now on, in order; ends when the engine closes."""

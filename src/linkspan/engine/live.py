@@ -2,27 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from linkspan.engine.ports import Kernel, Process, Stream
 from linkspan.model.sandboxes import Mode, Sandbox
-
-if TYPE_CHECKING:
-    from linkspan.engine.core import Engine
+from linkspan.model.state import State
 
 
 class LiveSandbox:
     """A handle on a sandbox: its value as it is now, and programs run in its namespace."""
 
-    def __init__(self, engine: "Engine", kernel: Kernel, id: str) -> None:
-        self._engine = engine
+    def __init__(self, state: State, kernel: Kernel, id: str) -> None:
+        self._state = state
         self._kernel = kernel
         self.id = id
 
     @property
     def value(self) -> Sandbox:
         """The sandbox as it is now; `NotFoundError` once it is removed."""
-        return self._engine.sandboxes.get(self.id) or self._engine.sandbox(self.id).value
+        return self._state.sandbox(self.id)
 
     @property
     def namespace(self) -> Path | None:
@@ -35,7 +32,7 @@ class LiveSandbox:
         """The id of the sandbox whose namespace is used."""
         value = self.value
         if value.mode is Mode.SHARED and value.shares is not None:
-            value = self._engine.sandboxes[value.shares]
+            value = self._state.sandboxes[value.shares]
         return None if value.mode is Mode.HOST else value.id
 
     async def run(
