@@ -75,6 +75,9 @@ class Planner:
         if network.subnet(6):
             yield Sysctl(HOST, f"net.ipv6.conf.{link}.disable_ipv6", "0", link)
             yield Sysctl(HOST, f"net.ipv6.conf.{link}.accept_ra", "0", link)
+            # The bridge asks for neighbours from its link-local address; while that is tentative (up to 2 s measured
+            # after the first port comes up), the first packets towards sandboxes wait.
+            yield Sysctl(HOST, f"net.ipv6.conf.{link}.accept_dad", "0", link)
             if self.config.ip_forward:
                 # IPv6 has no per-interface switch before Linux 6.17: the decision reads `all`.
                 yield Sysctl(HOST, "net.ipv6.conf.all.forwarding", "1")
@@ -119,7 +122,8 @@ class Planner:
             if address.version == 6:
                 # Namespaces are made with IPv6 off by default, as Docker leaves interfaces of IPv4-only networks.
                 yield Sysctl(sandbox.id, f"net.ipv6.conf.{endpoint.ifname}.disable_ipv6", "0", endpoint.ifname)
-            if not network.internal:
+            if not network.internal and bridge.masquerade:
+                # Without masquerading, replies from the world come to this very address.
                 yield from self.firewall.guard(Guard(bridge.name, address.ip, owner))
 
     def whole(self, state: State) -> Iterator[KernelObject]:
