@@ -16,7 +16,7 @@ Where we differ from Docker, and why:
 * Internal networks are closed by interface, not by subnet: a forged source address opens nothing, and neighbour
   discovery between their own sandboxes is left alone when br_netfilter is on.
 * A network without masquerading gets replies on its sandboxes' own addresses, so it is closed by the connection's
-  state (filter FORWARD) and has no guards in the raw table, which knows no connections.
+  state and has no guards in the raw table, which knows no connections. STAGE-1 is asked before all ports are.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -114,11 +114,11 @@ class Iptables:
             yield rule("FORWARD", f"-i {br} -o {br} -j {'ACCEPT' if zone.icc else 'DROP'}")
         yield rule("FORWARD", f"-i {br} ! -o {br} -j ACCEPT")
         yield rule("FORWARD", f"-o {br} -j DOCKER")
-        if not zone.masquerade:
-            yield rule("FORWARD", f"! -i {br} -o {br} -m conntrack ! --ctstate DNAT -j DROP")
         yield rule("FORWARD", f"-o {br} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
         yield rule(STAGE_1, f"-i {br} ! -o {br} -j {STAGE_2}")
         yield rule(STAGE_2, f"-o {br} -j DROP")
+        if not zone.masquerade:
+            yield rule(STAGE_1, f"! -i {br} -o {br} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP")
 
     def _nat(self, subnet: IPNetwork, zone: Zone) -> Iterator[IptablesRule]:
         br, version = zone.bridge, subnet.version
