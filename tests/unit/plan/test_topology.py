@@ -54,7 +54,7 @@ def lasting(objects: Iterable[KernelObject]) -> dict[Key, KernelObject]:
 
 
 @pytest.mark.parametrize("firewall", FIREWALLS.values(), ids=FIREWALLS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(history=histories(), data=st.data())
 def test_changes_one_after_another_come_to_the_whole_plan(
     firewall: Firewall, history: list[Request[Any]], data: st.DataObject
@@ -80,7 +80,7 @@ def test_changes_one_after_another_come_to_the_whole_plan(
 
 
 @pytest.mark.parametrize("firewall", FIREWALLS.values(), ids=FIREWALLS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(history=histories())
 def test_two_fragments_never_claim_one_key_for_different_objects(
     firewall: Firewall, history: list[Request[Any]]
