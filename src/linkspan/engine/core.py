@@ -14,6 +14,7 @@ from linkspan.engine.preview import Preview
 from linkspan.engine.worker import Worker, supervised
 from linkspan.model.addressing import VERSIONS
 from linkspan.model.config import AddressPool, Config
+from linkspan.model.errors import InvalidError
 from linkspan.model.events import Event
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
@@ -119,6 +120,14 @@ class Engine:
 
 
 def _pools(config: Config, engine: str) -> tuple[AddressPool, ...]:
-    """The configured pools; a family without any gets this engine's own unique local addresses."""
+    """The configured pools; IPv6 without any gets this engine's own unique local addresses."""
+    for pool in config.pools:
+        if not pool.base.prefixlen <= pool.size <= pool.base.max_prefixlen:
+            raise InvalidError(
+                f"invalid address pool {pool.base}: a size of {pool.size} is not within "
+                f"{pool.base.prefixlen} to {pool.base.max_prefixlen}",
+                field="pools",
+                value=pool.size,
+            )
     missing = [version for version in VERSIONS if all(pool.base.version != version for pool in config.pools)]
     return config.pools + ((ula_pool(engine),) if 6 in missing else ())
