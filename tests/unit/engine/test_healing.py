@@ -3,13 +3,13 @@
 import asyncio
 import errno
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
 from typing import Any
 
 import pytest
 
-from linkspan.model.config import Config
-from linkspan.model.errors import ConflictError, KernelError, UnavailableError
+from linkspan.model.config import AddressPool, Config
+from linkspan.model.errors import ConflictError, InvalidError, KernelError, UnavailableError
 from linkspan.model.ports import Protocol
 from linkspan.model.requests import (
     CreateNetwork,
@@ -63,6 +63,17 @@ def test_a_first_engine_heals_nothing_and_leaves_the_predefined_networks() -> No
         world = World(store=store)
         assert await check_reopened(world) == ()
         assert {network.name for network in (await store.load()).networks.values()} == {"bridge", "host", "none"}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("size", [0, 7, 33])
+def test_a_pool_that_cannot_be_cut_to_size_is_invalid(size: int) -> None:
+    async def scenario() -> None:
+        world = World(config=Config(pools=(AddressPool(IPv4Network("10.0.0.0/8"), size),)))
+        with pytest.raises(InvalidError, match=r"invalid address pool 10\.0\.0\.0/8") as caught:
+            await check_reopened(world)
+        assert (caught.value.field, caught.value.value) == ("pools", size)
 
     asyncio.run(scenario())
 
