@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
-from linkspan.kernel import rtnl
+from linkspan.kernel import files, rtnl
 from linkspan.kernel.netlink import Socket
 from linkspan.model.addressing import IPAddress, IPNetwork
 from linkspan.model.ports import PortRange
@@ -14,17 +14,17 @@ from linkspan.plan.observation import HostFacts
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _RESOLVED_CONF = Path("/run/systemd/resolve/resolv.conf")
 _STUB = IPv4Address("127.0.0.53")
-_PORTS = Path("/proc/sys/net/ipv4")
+_PORTS = "/proc/sys/net/ipv4"
 
 
 def host_facts(socket: Socket, engine: str) -> HostFacts:
     """The host as it is now. Called on the kernel thread: /proc/sys shows the namespace of its reader."""
-    first, last = (int(number) for number in (_PORTS / "ip_local_port_range").read_text().split())
+    first, last = (int(number) for number in files.read(f"{_PORTS}/ip_local_port_range").split())
     return HostFacts(
         routes=tuple(_on_link_routes(socket, engine)),
         resolvers=_resolvers(),
         ephemeral=PortRange(first, last),
-        reserved=parse_port_list((_PORTS / "ip_local_reserved_ports").read_text()),
+        reserved=parse_port_list(files.read(f"{_PORTS}/ip_local_reserved_ports")),
     )
 
 
@@ -56,7 +56,7 @@ def _resolvers() -> tuple[IPAddress, ...]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return files.read(path)
     except OSError:
         return ""
 

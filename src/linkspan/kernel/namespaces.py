@@ -7,19 +7,20 @@ file, which is not a namespace: `create` mounts over it, `leftovers` lists it an
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from linkspan.kernel import native, rtnl
+from linkspan.kernel import files, native, rtnl
 from linkspan.kernel.netlink import Socket
 from linkspan.kernel.thread import enter, visit
 
 _OWN = Path("/proc/thread-self/ns/net")
 _BIRTH_SETTINGS = (
-    ("ipv4/conf/default/arp_notify", b"1"),  # interfaces announce their address when they come up
-    ("ipv6/conf/default/ndisc_notify", b"1"),
-    ("ipv6/conf/default/accept_ra", b"0"),
-    ("ipv6/conf/default/disable_ipv6", b"1"),  # the plan turns IPv6 on per interface
+    ("ipv4/conf/default/arp_notify", "1"),  # interfaces announce their address when they come up
+    ("ipv6/conf/default/ndisc_notify", "1"),
+    ("ipv6/conf/default/accept_ra", "0"),
+    ("ipv6/conf/default/disable_ipv6", "1"),  # the plan turns IPv6 on per interface
 )
 """For the interfaces to come. `lo` exists already, so it keeps ::1."""
 
@@ -106,7 +107,8 @@ def _connect(path: Path) -> Socket:
 def _give_birth(path: Path) -> Socket:
     native.unshare()
     for name, value in _BIRTH_SETTINGS:
-        _set(f"/proc/sys/net/{name}", value)
+        with suppress(FileNotFoundError):  # a kernel without IPv6 does not have them all
+            files.write(f"/proc/sys/net/{name}", value)
     socket = Socket()
     try:
         socket.call(rtnl.set_link("lo", up=True))
@@ -115,15 +117,3 @@ def _give_birth(path: Path) -> Socket:
         socket.close()
         raise
     return socket
-
-
-def _set(setting: str, value: bytes) -> None:
-    """Four of these are made for each sandbox, and `Path.write_bytes` makes twice the system calls."""
-    try:
-        fd = os.open(setting, os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:  # a kernel without IPv6 does not have them all
-        return
-    try:
-        os.write(fd, value)
-    finally:
-        os.close(fd)

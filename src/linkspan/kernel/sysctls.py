@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from linkspan.kernel import files
 from linkspan.kernel.namespaces import Namespaces
 from linkspan.kernel.outcome import Outcome
 from linkspan.kernel.thread import enter, visit
@@ -40,8 +41,8 @@ def _write(setting: Sysctl) -> OSError | None:
     file = path(setting)
     try:
         # Inside a container /proc/sys may be read-only with the right values in it.
-        if file.read_text().split() != setting.value.split():
-            file.write_text(setting.value)
+        if files.read(file).split() != setting.value.split():
+            files.write(file, setting.value)
     except OSError as error:
         return error
     return None
@@ -70,7 +71,7 @@ def read_all(namespaces: Namespaces, wanted: Mapping[str, Iterable[Sysctl]]) -> 
 
 def _read(wish: Sysctl) -> Iterable[Sysctl]:
     try:
-        value = path(wish).read_text().strip()
+        value = files.read(path(wish)).strip()
     except OSError:
         return ()
     # The kernel parts numbers with tabs where people type spaces: not a difference.
