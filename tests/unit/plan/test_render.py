@@ -78,8 +78,7 @@ def test_a_pair_that_left_its_bridge_returns() -> None:
 
 
 def test_a_namespace_is_born_with_the_settings_that_the_kernel_room_gives_it() -> None:
-    given_by_kernel = {f"net.{name.replace('/', '.')}": value.decode() for name, value in namespaces._BIRTH_SETTINGS}
-    assert given_by_kernel == NAMESPACE_SETTINGS
+    assert {f"net.{name.replace('/', '.')}": value for name, value in namespaces._BIRTH_SETTINGS} == NAMESPACE_SETTINGS
     lines = add(Namespace(SANDBOX))
     assert lines[0] == "ip netns add aaaaaaaaaaaa"
     assert lines[-1] == "ip -n aaaaaaaaaaaa link set lo up"
