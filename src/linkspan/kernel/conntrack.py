@@ -94,11 +94,12 @@ class OfAddress:
 
 @dataclass(frozen=True, slots=True)
 class OfPort:
-    """Flows to published ports of this host."""
+    """Flows to published ports of this host; `stale` means only those that are not translated."""
 
     protocol: Protocol
     address: IPAddress
     ports: PortRange
+    stale: bool = False
 
     @property
     def version(self) -> Version:
@@ -106,6 +107,8 @@ class OfPort:
 
     def matches(self, flow: Flow, local: Collection[bytes]) -> bool:
         if flow.protocol != _NUMBERS[self.protocol] or not self.ports.first <= flow.port <= self.ports.last:
+            return False
+        if self.stale and flow.reply_source != flow.destination:
             return False
         if not self.address.is_unspecified:
             return flow.destination == self.address.packed
@@ -125,7 +128,11 @@ Question: TypeAlias = OfAddress | OfPort
 
 
 def questions(operations: Iterable[Operation]) -> list[Question]:
-    """Which flows end with these operations. A new UDP port counts: clients may have been talking to it before."""
+    """Which flows end with these operations.
+
+    A new UDP port counts: clients may have been talking to it before, and such flows are not translated. Those that
+    are belong to a sandbox already: an engine that opens binds every port anew, and must not cut them.
+    """
     found: dict[Question, None] = {}
     for operation in operations:
         item = operation.object if operation.verb is Verb.REMOVE else operation.previous
@@ -135,8 +142,8 @@ def questions(operations: Iterable[Operation]) -> list[Question]:
             case HostPort(protocol=protocol, address=address, ports=ports):
                 found[OfPort(protocol, address, ports)] = None
         match operation.object:
-            case HostPort(protocol=Protocol.UDP, address=address, ports=ports):
-                found[OfPort(Protocol.UDP, address, ports)] = None
+            case HostPort(protocol=Protocol.UDP, address=address, ports=ports) if operation.verb is Verb.ADD:
+                found[OfPort(Protocol.UDP, address, ports, stale=True)] = None
     return list(found)
 
 

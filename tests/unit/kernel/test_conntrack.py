@@ -1,6 +1,7 @@
 """Conntrack entries and the questions asked about them, as values."""
 
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
 from hypothesis import given
@@ -55,7 +56,7 @@ def test_what_is_removed_or_replaced_is_asked_about_and_what_is_new_only_for_udp
     of_tcp = OfPort(Protocol.TCP, tcp.address, tcp.ports)
     of_address = OfAddress(address.interface.ip)
     assert questions([Operation(Verb.ADD, address), Operation(Verb.ADD, tcp)]) == []
-    assert questions([Operation(Verb.ADD, udp)]) == [of_udp]
+    assert questions([Operation(Verb.ADD, udp)]) == [replace(of_udp, stale=True)]
     assert questions([Operation(Verb.REMOVE, address, implied=True), Operation(Verb.REMOVE, tcp)]) == [
         of_address,
         of_tcp,
@@ -73,3 +74,11 @@ def test_a_published_port_is_one_of_this_host() -> None:
     assert not OfPort(Protocol.TCP, ip_address("0.0.0.0"), PortRange(50, 60)).matches(flow, {GATE})
     assert not OfPort(Protocol.UDP, ip_address("0.0.0.0"), PortRange(54, 60)).matches(flow, {GATE})
     assert not OfPort(Protocol.UDP, ip_address("::"), PortRange(50, 60)).matches(flow, {GATE})
+
+
+def test_a_new_port_ends_the_flows_that_nothing_translates_and_no_others() -> None:
+    translated = parse_flow(ENTRY)
+    assert translated is not None
+    question = OfPort(Protocol.UDP, ip_address("0.0.0.0"), PortRange(50, 60), stale=True)
+    assert not question.matches(translated, {GATE})
+    assert question.matches(replace(translated, reply_source=GATE), {GATE})
