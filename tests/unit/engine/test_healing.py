@@ -80,10 +80,13 @@ def test_a_pool_that_cannot_be_cut_to_size_is_invalid(size: int) -> None:
 
 def test_opening_what_is_whole_touches_nothing_but_ports() -> None:
     async def scenario() -> None:
-        world = World()
+        store = MemoryStore(ENGINE_ID)
+        world = World(store=store)
         await build(world)
         world.kernel.log.clear()
+        commits = len(store.commits)
         assert await check_reopened(world) == ()
+        assert len(store.commits) == commits
         assert all(isinstance(operation.object, HostPort) for operation in world.kernel.log)
         assert {str(operation.object) for operation in world.kernel.log}
 

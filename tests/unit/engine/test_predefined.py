@@ -86,6 +86,7 @@ def renewed(scene: Scene, config: Config, facts: HostFacts | None = None) -> Net
     old, new = change.networks.items()
     assert old == (scene.network("bridge").id, None)
     assert new[1] is not None
+    assert (new[1].name, new[1].predefined) == ("bridge", True)
     return new[1]
 
 

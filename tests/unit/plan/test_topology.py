@@ -172,7 +172,30 @@ def test_without_icc_every_port_of_the_bridge_is_isolated() -> None:
     scene = Scene()
     scene.do(CreateNetwork("n", options={"com.docker.network.bridge.enable_icc": "false"}))
     scene.do(CreateSandbox("x", networks=["n", "bridge"]))
-    assert sorted(item.isolated for item in objects(scene) if isinstance(item, Veth)) == [False, True]
+    isolated = {item.bridge: item.isolated for item in objects(scene) if isinstance(item, Veth)}
+    assert isolated.pop("docker0") is False
+    assert list(isolated.values()) == [True]
+
+
+def test_ipv6_is_switched_on_where_there_is_an_ipv6_address_and_nowhere_else() -> None:
+    scene = Scene()
+    scene.do(CreateNetwork("six", ipv6=True))
+    scene.do(CreateSandbox("x", networks=["bridge", "six"]))
+    inside = {item.name: item.value for item in objects(scene) if isinstance(item, Sysctl) and item.where != HOST}
+    assert inside == {"net.ipv6.conf.eth1.disable_ipv6": "0"}
+
+
+def test_addresses_are_guarded_where_neighbours_could_route_to_them() -> None:
+    scene = Scene()
+    options = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    scene.do(CreateNetwork("dual", subnets=["10.1.0.0/24", "fd00:1::/64"], ipv6=True))
+    scene.do(CreateNetwork("inside", internal=True))
+    scene.do(CreateNetwork("routed", options=options))
+    scene.do(CreateSandbox("x", networks=["dual", "inside", "routed"]))
+    guarded = {
+        item.item.split(" . ")[1] for item in objects(scene) if isinstance(item, NftElement) and item.set == "guards"
+    }
+    assert guarded == {"10.1.0.2", "fd00:1::2"}
 
 
 def test_endpoints_take_the_mtu_of_their_network() -> None:
