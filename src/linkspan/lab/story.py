@@ -16,8 +16,8 @@ from linkspan.lab.screen import Screen
 from linkspan.model.errors import NotFoundError
 
 _VETH = re.compile(r"veth[0-9a-f]{7}")
-_PATIENCE = "1"
-"""Seconds to wait for an answer that should not come."""
+_PATIENCE, _ENOUGH = "5", "1"
+"""Seconds to wait for an answer that should come, and for one that should not."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class Story:
         await self.bridge_ports(f"br-{network.id[:12]}")
         self.check("c has the first address of the next range", self.address("c") == "172.18.0.2")
         async with asyncio.TaskGroup() as both:
-            there = both.create_task(reaches(c, self.address("a")))
-            back = both.create_task(reaches(self.boxes["a"], self.address("c")))
+            there = both.create_task(reaches(c, self.address("a"), _ENOUGH))
+            back = both.create_task(reaches(self.boxes["a"], self.address("c"), _ENOUGH))
         self.check("c cannot reach a, nor a reach c", not there.result() and not back.result())
         answer = await self.ask(c, str(self.machine.v4))
         self.check("what is published on the machine, c reaches like everyone", "hello" in answer)
@@ -151,9 +151,9 @@ class Story:
         host = str(self.machine.v4)
         self.check("127.0.0.1:9090 answers on the machine", "hello" in await self.ask(self.machine, "127.0.0.1", 9090))
         async with asyncio.TaskGroup() as all:
-            from_lan = all.create_task(self.ask(self.neighbour, host, 9090))
-            routed = all.create_task(self.ask(self.neighbour, self.address("web"), 80))
-            unpublished = all.create_task(self.ask(self.neighbour, host, 80))
+            from_lan = all.create_task(self.ask(self.neighbour, host, 9090, _ENOUGH))
+            routed = all.create_task(self.ask(self.neighbour, self.address("web"), 80, _ENOUGH))
+            unpublished = all.create_task(self.ask(self.neighbour, host, 80, _ENOUGH))
         self.check("the neighbour does not reach what is published on 127.0.0.1", not from_lan.result())
         self.check("the neighbour, with a route to the server's own address, gets nothing", not routed.result())
         self.check("port 80 was never published on the machine", not unpublished.result())
@@ -212,10 +212,10 @@ class Story:
         self.screen.command(self.machine.name, argv, output)
         return output
 
-    async def ask(self, place: Place, host: str, port: int = 8080) -> str:
+    async def ask(self, place: Place, host: str, port: int = 8080, seconds: str = _PATIENCE) -> str:
         """What the web server answers, or nothing."""
         try:
-            return await place.run("curl", "-sS", "--max-time", _PATIENCE, f"http://{host}:{port}/")
+            return await place.run("curl", "-sS", "--max-time", seconds, f"http://{host}:{port}/")
         except ProgramFailedError:
             return ""
 
@@ -224,9 +224,9 @@ class Story:
         return str(self.engine.sandbox(name).value.endpoints[0].addresses[0].ip)
 
 
-async def reaches(place: Place, address: str) -> bool:
+async def reaches(place: Place, address: str, seconds: str = _PATIENCE) -> bool:
     """Whether a ping is answered."""
-    return await place.succeeds("ping", "-c", "1", "-W", _PATIENCE, address)
+    return await place.succeeds("ping", "-c", "1", "-W", seconds, address)
 
 
 def _line(text: str, start: str) -> str:
