@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from bench import endpoints, figures, latency, networks, ranges, takeover
+from bench import dockerd, endpoints, figures, latency, networks, ranges, takeover
 from bench.figures import Row
 from bench.rooms import Rooms
 
@@ -18,6 +18,7 @@ MEASUREMENTS: dict[str, Callable[[Rooms], Awaitable[Sequence[Row]]]] = {
     "network": networks.create_and_remove,
     "connect": latency.connect,
     "open": takeover.take_over,
+    "docker": dockerd.compare,
 }
 
 
@@ -28,6 +29,9 @@ async def measure(rooms: Rooms, names: Sequence[str]) -> list[Row]:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     rows: list[Row] = []
     for name in names:
+        if name == "docker" and (reason := dockerd.missing()):
+            print(reason, file=sys.stderr)
+            continue
         start = time.monotonic()
         print(f"{name} …", end=" ", file=sys.stderr, flush=True)
         rows += await MEASUREMENTS[name](rooms)

@@ -53,7 +53,7 @@ def ratio(
 def milliseconds(seconds: float) -> str:
     """For people."""
     value = seconds * 1000
-    return f"{value:.3f} ms" if value < 1 else f"{value:.2f} ms" if value < 100 else f"{value:.0f} ms"
+    return f"{value:.3f} ms" if abs(value) < 1 else f"{value:.2f} ms" if abs(value) < 100 else f"{value:.0f} ms"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
