@@ -27,6 +27,7 @@ from linkspan.model.requests import (
 from linkspan.plan.firewall import Firewall
 from linkspan.plan.iptables import Iptables
 from linkspan.plan.nftables import Nftables
+from linkspan.plan.operations import undo
 from linkspan.store.sqlite import SqliteStore, StoreError
 from tests.fakes.store import MemoryStore
 from tests.support.engines import BrokenKernel, World, outcome
@@ -82,6 +83,21 @@ def test_a_failure_of_any_operation_undoes_the_change_completely(change: str, fi
                 assert await world.snapshot(engine) == before, f"after a failure at position {position}"
             await engine.apply(CHANGES[change])
             assert world.holds_what_is_wanted(engine)
+
+    asyncio.run(scenario())
+
+
+def test_only_what_was_applied_is_taken_back() -> None:
+    async def scenario() -> None:
+        world = World()
+        async with world.engine() as engine:
+            request = CreateSandbox("x", publish=["8080:80"])
+            steps = len(await engine.plan(request))
+            world.kernel.log.clear()
+            world.kernel.fail(after=steps - 2)
+            await outcome(engine.apply(request))
+            applied, taken_back = world.kernel.log[: steps - 2], world.kernel.log[steps - 2 :]
+            assert taken_back == list(undo(applied))
 
     asyncio.run(scenario())
 

@@ -3,13 +3,13 @@
 import asyncio
 import errno
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 import pytest
 
 from linkspan.model.config import AddressPool, Config
-from linkspan.model.errors import ConflictError, InvalidError, KernelError, UnavailableError
+from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, KernelError, UnavailableError
 from linkspan.model.ports import Protocol
 from linkspan.model.requests import (
     CreateNetwork,
@@ -74,6 +74,18 @@ def test_a_pool_that_cannot_be_cut_to_size_is_invalid(size: int) -> None:
         with pytest.raises(InvalidError, match=r"invalid address pool 10\.0\.0\.0/8") as caught:
             await check_reopened(world)
         assert (caught.value.field, caught.value.value) == ("pools", size)
+
+    asyncio.run(scenario())
+
+
+def test_a_configured_ipv6_pool_takes_the_place_of_unique_local_addresses() -> None:
+    async def scenario() -> None:
+        pools = (AddressPool(IPv4Network("10.0.0.0/8"), 16), AddressPool(IPv6Network("fd00:9::/64"), 64))
+        async with World(config=Config(pools=pools)).engine() as engine:
+            network = await engine.apply(CreateNetwork("a", ipv4=False, ipv6=True))
+            assert str(network.subnets[0].prefix) == "fd00:9::/64"
+            with pytest.raises(ExhaustedError):
+                await engine.apply(CreateNetwork("b", ipv4=False, ipv6=True))
 
     asyncio.run(scenario())
 

@@ -29,6 +29,10 @@ def everything(state: State) -> Change:
     return Change(dict(state.networks), dict(state.sandboxes))
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def load(root: Path) -> State:
     async def read() -> State:
         async with opened(root) as store:
@@ -103,8 +107,10 @@ def test_a_change_that_fails_half_way_is_not_there_at_all(tmp_path: Path) -> Non
 def test_a_data_root_belongs_to_one_engine_at_a_time(tmp_path: Path) -> None:
     async def twice() -> None:
         async with opened(tmp_path):
+            before = open_files()
             with pytest.raises(ConflictError, match="in use by another engine") as caught:
                 await SqliteStore.open(tmp_path, new_id=lambda: ENGINE_ID)
+            assert open_files() == before
             assert (caught.value.field, caught.value.value) == ("data_root", str(tmp_path))
         async with opened(tmp_path):
             pass
