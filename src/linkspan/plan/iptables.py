@@ -80,7 +80,7 @@ class Iptables:
         for table, chain in OURS:
             yield IptablesChain(version, table, chain, kept=chain == USER)
         for (table, chain), specs in FIRST.items():
-            for spec in reversed(specs):  # each is put above the one before
+            for spec in specs:
                 yield IptablesRule(version, table, chain, spec, insert=True)
         yield IptablesRule(version, "filter", STAGE_1, "-j RETURN")
         yield IptablesRule(version, "filter", STAGE_2, "-j RETURN")
