@@ -295,6 +295,12 @@ def test_an_unreadable_option_is_refused_by_its_own_name(name: str, text: str) -
     Scene().refuse(CreateNetwork("a", options={name: text}), InvalidError, "invalid", field=name, value=text)
 
 
+@pytest.mark.parametrize("mtu", [68, 65535])
+def test_the_smallest_and_the_largest_mtu_are_accepted(mtu: int) -> None:
+    network = Scene().do(CreateNetwork("a", options={MTU: str(mtu)}))
+    assert network.bridge is not None and network.bridge.mtu == mtu
+
+
 @pytest.mark.parametrize("name", ["", "mtu", "com.docker.network.bridge.nmae"])
 def test_an_unknown_option_is_refused_and_the_known_ones_are_named(name: str) -> None:
     request = CreateNetwork("a", options={name: "x"})

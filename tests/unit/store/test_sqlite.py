@@ -118,6 +118,12 @@ def test_a_data_root_belongs_to_one_engine_at_a_time(tmp_path: Path) -> None:
     asyncio.run(twice())
 
 
+def test_a_data_root_is_made_with_its_parents_and_not_for_everybody(tmp_path: Path) -> None:
+    root = tmp_path / "var" / "lib"
+    load(root)
+    assert root.stat().st_mode & 0o777 & ~0o710 == 0
+
+
 def test_a_data_root_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
