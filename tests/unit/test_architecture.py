@@ -40,6 +40,11 @@ ROOMS = {
         "it sees the world through its own protocols, so that a fake world can stand in",
         packages="msgspec",
     ),
+    "api": room(
+        "model engine containers linkspan",
+        "a front door asks the facades, and never reaches behind them",
+        packages="aiohttp msgspec",
+    ),
     "dataplane": room("model", "its programs outlive the daemon, must start fast and stay small"),
     "lab": room("model plan engine wiring linkspan", "tests and demos use what every library user has"),
     "wiring": room(

@@ -1,0 +1,200 @@
+"""/networks: create, list, inspect, remove, connect, disconnect, prune."""
+
+from aiohttp import web
+
+from linkspan.api.bodies.networks import (
+    EndpointBody,
+    EndpointIpam,
+    NetworkBody,
+    NetworkConnect,
+    NetworkCreate,
+    NetworkCreated,
+    NetworkDisconnect,
+    NetworkMember,
+    NetworksPruned,
+)
+from linkspan.api.calls import Call, Route, answer, done
+from linkspan.api.filters import Filters, parse_filters
+from linkspan.api.query import moment
+from linkspan.api.render.networks import member_body, network_body
+from linkspan.api.rooms import Rooms
+from linkspan.model.errors import ForbiddenError, InvalidError, LinkspanError, NotFoundError
+from linkspan.model.networks import Network
+from linkspan.model.requests import Connect, CreateNetwork, Disconnect, EndpointRequest, RemoveNetwork, SubnetRequest
+
+LIST_FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
+PRUNE_FILTERS = frozenset({"label", "label!", "until"})
+IFNAME = "com.docker.network.endpoint.ifname"
+_NO_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
+    "and try again."
+)
+
+
+async def create(call: Call) -> web.StreamResponse:
+    """POST /networks/create."""
+    network = await call.rooms.engine.apply(creation(await call.body(NetworkCreate), call))
+    return answer(NetworkCreated(id=network.id), 201)
+
+
+def creation(body: NetworkCreate, call: Call) -> CreateNetwork:
+    """The request that a body describes; what this engine has no notion of is refused."""
+    if body.driver == "overlay" or body.scope not in ("", "local"):
+        raise ForbiddenError(_NO_SWARM, field="Driver", value=body.driver)
+    if body.ingress or body.config_only or (body.config_from is not None and body.config_from.network):
+        raise InvalidError(
+            "ingress and configuration-only networks are not supported",
+            field="ConfigOnly",
+            hint="create the network with its settings",
+        )
+    if body.ipam.driver not in ("", "default"):
+        raise NotFoundError(f'plugin "{body.ipam.driver}" not found', field="IPAM.Driver", value=body.ipam.driver)
+    asked_ipv4 = body.enable_ipv4 if call.version >= (1, 48) else None  # older clients know no networks without IPv4
+    return CreateNetwork(
+        name=body.name,
+        driver=body.driver or "bridge",
+        subnets=[SubnetRequest(s.subnet, s.ip_range, s.gateway, s.auxiliary_addresses) for s in body.ipam.config],
+        ipv4=asked_ipv4 is not False,
+        ipv6=bool(body.enable_ipv6),
+        internal=body.internal,
+        options=body.options,
+        labels=body.labels,
+    )
+
+
+async def list_networks(call: Call) -> web.StreamResponse:
+    """GET /networks."""
+    filters = parse_filters(call.text("filters"), LIST_FILTERS)
+    found = [network for network in call.rooms.engine.networks.values() if selected(network, filters, call.rooms)]
+    return answer([network_body(network) for network in found])
+
+
+def selected(network: Network, filters: Filters, rooms: Rooms) -> bool:
+    """Whether a network passes; names and ids match when a part does, as in Docker."""
+    kind = "builtin" if network.predefined else "custom"
+    if bad := [value for value in filters.get("type") if value not in ("builtin", "custom")]:
+        raise InvalidError(f"invalid filter: 'type'='{bad[0]}'", field="filters", value=bad[0])
+    dangling = filters.flag("dangling")
+    return (
+        filters.match("name", network.name)
+        and filters.match("id", network.id)
+        and filters.exact("driver", str(network.driver))
+        and filters.exact("scope", "local")
+        and filters.exact("type", kind)
+        and filters.labels(dict(network.labels))
+        and dangling in (None, not network.predefined and not rooms.engine.members(network.id))
+    )
+
+
+async def inspect(call: Call) -> web.StreamResponse:
+    """GET /networks/{id}."""
+    if call.text("scope") not in ("", "local"):
+        raise NotFoundError(f"network {call.name()} not found", field="network", value=call.name())
+    network = call.rooms.engine.network(call.name())
+    return answer(network_body(network, members(call.rooms, network)))
+
+
+def members(rooms: Rooms, network: Network) -> dict[str, NetworkMember]:
+    """Who is connected, by container id; a sandbox that is no container's goes by its own."""
+    found = {}
+    for sandbox in rooms.engine.members(network.id):
+        endpoint = sandbox.endpoint(network.id)
+        if endpoint is not None:
+            found[rooms.container_of(sandbox.id)] = member_body(sandbox.name, endpoint)
+    return found
+
+
+async def remove(call: Call) -> web.StreamResponse:
+    """DELETE /networks/{id}."""
+    await call.rooms.engine.apply(RemoveNetwork(call.name()))
+    return done()
+
+
+async def connect(call: Call) -> web.StreamResponse:
+    """POST /networks/{id}/connect."""
+    body = await call.body(NetworkConnect)
+    network = call.rooms.engine.network(call.name())
+    endpoint = endpoint_request(network.id, body.endpoint_config or EndpointBody())
+    await call.rooms.engine.apply(Connect(call.rooms.sandbox_of(body.container), endpoint))
+    return done(200)
+
+
+async def disconnect(call: Call) -> web.StreamResponse:
+    """POST /networks/{id}/disconnect."""
+    body = await call.body(NetworkDisconnect)
+    network = call.rooms.engine.network(call.name())
+    await call.rooms.engine.apply(Disconnect(call.rooms.sandbox_of(body.container), network.id))
+    return done(200)
+
+
+def endpoint_request(network: str, body: EndpointBody) -> EndpointRequest:
+    """A wish for an endpoint; what only reports how things are is ignored."""
+    ipam = body.ipam_config or EndpointIpam()
+    return EndpointRequest(
+        network,
+        ipv4_address=ipam.ipv4_address,
+        ipv6_address=ipam.ipv6_address,
+        mac_address=body.mac_address,
+        ifname=(body.driver_opts or {}).get(IFNAME, ""),
+        gw_priority=body.gw_priority,
+    )
+
+
+async def prune(call: Call) -> web.StreamResponse:
+    """POST /networks/prune: every network that nobody is connected to."""
+    filters = parse_filters(call.text("filters"), PRUNE_FILTERS)
+    until = filters.get("until")
+    if len(until) > 1:
+        raise InvalidError("more than one until filter specified", field="filters", value=until[1])
+    before = moment(until[0], field="until", now=call.now) if until else None
+    removed = []
+    for network in list(call.rooms.engine.networks.values()):
+        labels = dict(network.labels)
+        unwanted = network.predefined or call.rooms.engine.members(network.id)
+        recent = before is not None and network.created > before
+        excluded = "label!" in filters and filters.labels(labels, "label!")
+        if unwanted or recent or excluded or not filters.labels(labels):
+            continue
+        try:
+            await call.rooms.engine.apply(RemoveNetwork(network.id))
+        except LinkspanError:  # somebody connected to it, or removed it, in the meantime
+            continue
+        removed.append(network.name)
+    return answer(NetworksPruned(networks_deleted=removed or None))
+
+
+_FILTERS = {"filters": "JSON: keys with the values of which one has to match"}
+ROUTES = (
+    Route("GET", "/networks", list_networks, "List networks", {200: list[NetworkBody]}, query=_FILTERS),
+    Route(
+        "POST", "/networks/create", create, "Create a network", {201: NetworkCreated}, body=NetworkCreate, changes=True
+    ),
+    Route(
+        "POST", "/networks/prune", prune, "Remove unused networks", {200: NetworksPruned}, query=_FILTERS, changes=True
+    ),
+    Route(
+        "POST",
+        "/networks/{id:.+}/connect",
+        connect,
+        "Connect a container to a network",
+        body=NetworkConnect,
+        changes=True,
+    ),
+    Route(
+        "POST",
+        "/networks/{id:.+}/disconnect",
+        disconnect,
+        "Disconnect a container from a network",
+        body=NetworkDisconnect,
+        changes=True,
+    ),
+    Route(
+        "GET",
+        "/networks/{id:.+}",
+        inspect,
+        "Inspect a network",
+        {200: NetworkBody},
+        query={"verbose": "accepted, and without effect", "scope": "only local networks exist"},
+    ),
+    Route("DELETE", "/networks/{id:.+}", remove, "Remove a network", {204: None}, changes=True),
+)

@@ -1,0 +1,1 @@
+"""From the model's values to the bodies Docker's clients expect: pure functions."""

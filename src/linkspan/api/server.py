@@ -1,0 +1,99 @@
+"""The HTTP server: routes on sockets, each request finished or ended in an orderly way.
+
+Clients come and go. What only reads or streams ends with its client; what changes something is finished even when the
+client has gone, so it runs in a task of the server's own group.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from linkspan.api.calls import Call, Route
+from linkspan.api.conventions import Plain, api_version, common_headers, errors_as_answers
+from linkspan.api.reading import MAX_BODY
+from linkspan.api.rooms import Rooms
+from linkspan.api.routes import ROUTES
+
+log = logging.getLogger(__name__)
+
+GRACE = 5.0
+"""Seconds that requests which change something have to finish when the server stops."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket to serve on; with a `tls` context, for clients that prove who they are."""
+
+    socket: socket.socket
+    tls: ssl.SSLContext | None = None
+
+
+@asynccontextmanager
+async def serving(rooms: Rooms, listeners: Sequence[Listener]) -> AsyncIterator[None]:
+    """Answer requests while the block runs."""
+    async with asyncio.TaskGroup() as tasks:
+        recording = tasks.create_task(rooms.journal.record(rooms.engine.events()), name="linkspan event journal")
+        streams: set[asyncio.Task[object]] = set()
+        runner = web.AppRunner(
+            application(rooms, tasks, streams), handler_cancellation=True, access_log=None, shutdown_timeout=GRACE
+        )
+        await runner.setup()
+        try:
+            for listener in listeners:
+                await web.SockSite(runner, listener.socket, ssl_context=listener.tls).start()
+            yield
+        finally:
+            for stream in streams:
+                stream.cancel()
+            await runner.cleanup()
+            recording.cancel()
+
+
+def application(rooms: Rooms, tasks: asyncio.TaskGroup, streams: set[asyncio.Task[object]]) -> web.Application:
+    """Every route, with a version in front of its path and without."""
+    app = web.Application(middlewares=[errors_as_answers], client_max_size=MAX_BODY)
+    app.on_response_prepare.append(common_headers(f"Linkspan/{rooms.host.version} (linux)"))
+    for route in ROUTES:
+        handler = _bound(route, rooms, tasks, streams)
+        app.router.add_route(route.method, route.path, handler)
+        app.router.add_route(route.method, r"/v{version:[0-9.]+}" + route.path, handler)
+    return app
+
+
+def _bound(route: Route, rooms: Rooms, tasks: asyncio.TaskGroup, streams: set[asyncio.Task[object]]) -> Plain:
+    """A route's handler as aiohttp calls it."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        call = Call(request, rooms, api_version(request.match_info.get("version")))
+        if route.changes:
+            return await _finished(route.handler(call), tasks)
+        task = asyncio.current_task()
+        assert task is not None
+        streams.add(task)
+        try:
+            return await route.handler(call)
+        finally:
+            streams.discard(task)
+
+    return handle
+
+
+async def _finished(work: Awaitable[web.StreamResponse], tasks: asyncio.TaskGroup) -> web.StreamResponse:
+    """The answer of `work`, which goes on when its caller is cancelled."""
+
+    async def outcome() -> web.StreamResponse | Exception:
+        try:
+            return await work
+        except Exception as error:  # noqa: BLE001 - raised again below, in the caller's task
+            return error
+
+    result = await asyncio.shield(tasks.create_task(outcome()))
+    if isinstance(result, Exception):
+        raise result
+    return result
