@@ -1,6 +1,6 @@
 """What decisions about addresses and ports have to respect on this host."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
@@ -15,6 +15,8 @@ _RESOLV_CONF = Path("/etc/resolv.conf")
 _RESOLVED_CONF = Path("/run/systemd/resolve/resolv.conf")
 _STUB = IPv4Address("127.0.0.53")
 _PORTS = "/proc/sys/net/ipv4"
+_BRIDGE_NETFILTER = [Path("/proc/sys/net/bridge", f"bridge-nf-call-{tool}") for tool in ("iptables", "ip6tables")]
+"""Absent as long as br_netfilter is not loaded."""
 
 
 def host_facts(socket: Socket, engine: str) -> HostFacts:
@@ -25,25 +27,17 @@ def host_facts(socket: Socket, engine: str) -> HostFacts:
         resolvers=_resolvers(),
         ephemeral=PortRange(first, last),
         reserved=parse_port_list(files.read(f"{_PORTS}/ip_local_reserved_ports")),
+        bridge_netfilter=all(_read(path).strip() == "1" for path in _BRIDGE_NETFILTER),
     )
 
 
 def _on_link_routes(socket: Socket, engine: str) -> Iterator[IPNetwork]:
-    """IPv4 on-link prefixes of the main table, except those of the engine's own bridges.
-
-    Only the links of such routes are looked at: listing all would cost more with every endpoint.
-    """
+    """IPv4 on-link prefixes of the main table, except those of the engine's own bridges."""
+    bridges = (rtnl.parse_link(body) for body in socket.dump(rtnl.list_links(kind="bridge")))
+    ours = {bridge.ifindex for bridge in bridges if mark_engine(bridge.alias) == engine}
     routes = (rtnl.parse_route(body) for body in socket.dump(rtnl.list_routes(4)))
-    on_link = [route for route in routes if route and route.on_link and route.destination.prefixlen]
-    ours = _ours(socket, engine, dict.fromkeys(route.ifindex for route in on_link if route.ifindex))
+    on_link = (route for route in routes if route and route.on_link and route.destination.prefixlen)
     yield from dict.fromkeys(route.destination for route in on_link if route.ifindex not in ours)
-
-
-def _ours(socket: Socket, engine: str, indexes: Iterable[int]) -> set[int]:
-    """Those of the links that carry the engine's mark."""
-    answers = socket.exchange([rtnl.get_link_at(index) for index in indexes])
-    links = [rtnl.parse_link(answer.replies[0]) for answer in answers if answer.error is None]
-    return {link.ifindex for link in links if mark_engine(link.alias) == engine}
 
 
 def _resolvers() -> tuple[IPAddress, ...]:

@@ -178,11 +178,6 @@ def get_link(name: str) -> Request:
     return Request(RTM_GETLINK, 0, body)
 
 
-def get_link_at(index: int) -> Request:
-    """Look one link up by index."""
-    return Request(RTM_GETLINK, 0, _link_header(index) + u32(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS))
-
-
 def del_link(name: str) -> Request:
     """Delete one link by name."""
     return Request(RTM_DELLINK, 0, _link_header() + text(IFLA_IFNAME, name))
@@ -249,9 +244,10 @@ def _route(destination: IPNetwork, gateway: IPAddress, index: int) -> bytes:
     return body + attribute(RTA_GATEWAY, gateway.packed) + u32(RTA_OIF, index)
 
 
-def list_links() -> Request:
-    """For `dump`: all links, without counters."""
-    return Request(RTM_GETLINK, 0, _link_header() + u32(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS))
+def list_links(kind: str = "") -> Request:
+    """For `dump`: all links, or those of one kind, without counters."""
+    body = _link_header() + u32(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)
+    return Request(RTM_GETLINK, 0, body + (nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, kind)) if kind else b""))
 
 
 def list_addresses() -> Request:
