@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from linkspan.engine.decisions import Context
@@ -46,7 +47,7 @@ class Engine:
         self._surroundings = surroundings
         self._planner = Planner(self.id, config, firewall)
         self._announcer = Announcer()
-        self._worker = Worker(kernel, store, self._planner, self._context(State()), self._announcer)
+        self._worker = Worker(kernel, store, self._announcer, self._planner, self._context(State()))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Engine"]:
@@ -64,7 +65,9 @@ class Engine:
     async def _start(self) -> None:
         state = await self._store.load()
         first = not state.networks
-        context = self._context(state).on(await self._kernel.host_facts())
+        facts = await self._kernel.host_facts()
+        context = self._context(state).on(facts)
+        self._planner = replace(self._planner, bridge_netfilter=facts.bridge_netfilter)
         change, conflicts = settle_predefined(context)
         state.apply(change)
         healed, problems = await heal(self._kernel, self._planner, state, strict=first)
@@ -72,7 +75,7 @@ class Engine:
             await self._store.commit(change)
         self.healed = () if first else healed
         self.problems = (*conflicts, *problems)
-        self._worker.begin(context)
+        self._worker.begin(self._planner, context)
 
     def _context(self, state: State) -> Context:
         return Context(state, self.config, _pools(self.config, self.id), self._surroundings)
@@ -113,6 +116,10 @@ class Engine:
         """A sandbox by id, name or unique prefix of an id, with what can be done in it; `NotFoundError` otherwise."""
         state = self._worker.state
         return LiveSandbox(state, self._kernel, state.sandbox(reference).id)
+
+    def announce(self, event: Event) -> None:
+        """Give an event of someone who builds on the engine to everyone who listens to it, in order with its own."""
+        self._announcer.announce(event)
 
     def events(self) -> AsyncIterator[Event]:
         """Everything that happens from now on, in order; ends when the engine closes."""

@@ -83,18 +83,18 @@ class Job:
 class Worker:
     """Decides, applies and remembers requests, batch by batch."""
 
-    def __init__(self, kernel: Kernel, store: Store, planner: Planner, context: Context, announcer: Announcer) -> None:
+    def __init__(self, kernel: Kernel, store: Store, announcer: Announcer, planner: Planner, context: Context) -> None:
         self._kernel = kernel
         self._store = store
-        self._planner = planner
         self._announcer = announcer
         self._waiting: list[Job] = []
         self._wakeup = asyncio.Event()
         self._stopping = False
-        self.begin(context)
+        self.begin(planner, context)
 
-    def begin(self, context: Context) -> None:
+    def begin(self, planner: Planner, context: Context) -> None:
         """Start from a state that the kernel and the store have."""
+        self._planner = planner
         self.state = context.state
         self._context = context.of(State(self.state.networks.values(), self.state.sandboxes.values()))
 
@@ -125,7 +125,7 @@ class Worker:
                 await self._handle([job for job in batch if not job.done.done()])
             except Exception as error:
                 log.exception("a request failed in an unexpected way")
-                self.begin(self._context.of(self.state))
+                self.begin(self._planner, self._context.of(self.state))
                 for job in batch:
                     job.fail(error)
 

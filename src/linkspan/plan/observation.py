@@ -29,10 +29,12 @@ class HostFacts:
     """What address and port decisions must respect.
 
     `routes` are on-link prefixes, `resolvers` the host's name servers; a new network overlaps neither.
-    `ephemeral` is `net.ipv4.ip_local_port_range`; `reserved` is `ip_local_reserved_ports`.
+    `ephemeral` is `net.ipv4.ip_local_port_range`; `reserved` is `ip_local_reserved_ports`. `bridge_netfilter` says
+    whether frames that are bridged pass the IP hooks too, in both families.
     """
 
     routes: tuple[IPNetwork, ...] = ()
     resolvers: tuple[IPAddress, ...] = ()
     ephemeral: PortRange = PortRange(32768, 60999)
     reserved: tuple[PortRange, ...] = ()
+    bridge_netfilter: bool = False

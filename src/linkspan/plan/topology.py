@@ -40,11 +40,17 @@ def active_bindings(sandbox: Sandbox, networks: Mapping[str, Network]) -> Iterat
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Turns desired state into kernel objects, for one engine with one firewall backend."""
+    """Turns desired state into kernel objects, for one engine with one firewall backend.
+
+    `bridge_netfilter` is the host's setting when the engine opened. With it, what a bridge forwards is judged by the
+    firewall, published ports included. Without it the firewall never sees that traffic, and ports of a network without
+    icc are kept apart by isolation; isolated ports would also refuse what NAT turns back to a bridge with it.
+    """
 
     engine: str
     config: Config
     firewall: Firewall
+    bridge_netfilter: bool = False
 
     def base(self) -> Iterator[KernelObject]:
         """What exists whatever networks there are."""
@@ -112,7 +118,7 @@ class Planner:
             peer=endpoint.ifname,
             mac=endpoint.mac,
             mtu=bridge.mtu or DEFAULT_MTU,
-            isolated=not bridge.icc,
+            isolated=not bridge.icc and not self.bridge_netfilter,
             owner=owner,
         )
         yield Up(HOST, endpoint.host_ifname)

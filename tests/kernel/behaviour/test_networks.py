@@ -11,7 +11,7 @@ import pytest
 from linkspan import Connect, Disconnect, EndpointRequest, RemoveSandbox, SubnetRequest
 from linkspan.plan.objects import mark
 from tests.support.packets import Site, ask, bound, no_ping, pings, silent
-from tests.support.world import NFTABLES, Box, World, together
+from tests.support.world import IPTABLES_NAT, IPTABLES_RELAY, NFTABLES, Box, Variant, World, together
 
 MAC = "02:42:ac:11:00:99"
 DUAL = {"ipv6": True, "subnets": ["10.5.0.0/24", "fd05::/64"]}
@@ -307,9 +307,14 @@ async def test_masquerade_decides_which_address_the_lan_sees(world: World) -> No
 class TestIccOff:
     """A network whose sandboxes do not speak with each other."""
 
+    @pytest.fixture(params=[NFTABLES, IPTABLES_RELAY, IPTABLES_NAT], ids=str)
+    def variant(self, request: pytest.FixtureRequest) -> Variant:
+        chosen: Variant = request.param
+        return chosen
+
     async def enter(self, world: World, *, filtered: bool) -> tuple[Box, Box]:
-        await world.open()
         world.bridge_netfilter(on=filtered)
+        await world.open()
         await world.network("apart", options={"com.docker.network.bridge.enable_icc": "false"}, **DUAL)
         a, b = await world.box("a", "apart"), await world.box("b", "apart", publish=["8080:80", "8080:80/udp"])
         for version in (4, 6):
@@ -324,7 +329,7 @@ class TestIccOff:
         closed += [no_ping(a, b.v4), no_ping(a, b.v6)]
         assert await together(closed) == [True] * len(closed)
         ports = json.loads(await world.machine.run("bridge", "-j", "-d", "link"))
-        assert {port["isolated"] for port in ports if port["ifname"].startswith("veth")} == {True}
+        assert {port["isolated"] for port in ports if port["ifname"].startswith("veth")} == {not filtered}
 
     @pytest.mark.parametrize("filtered", [True, False], ids=["br_netfilter", "no br_netfilter"])
     async def test_there_is_no_way_around_through_the_gateway(self, world: World, filtered: bool) -> None:
@@ -344,16 +349,18 @@ class TestIccOff:
         assert await together([pings(a, world.neighbour_v4), pings(a, world.neighbour_v6)]) == [True, True]
 
     @pytest.mark.parametrize("filtered", [True, False], ids=["br_netfilter", "no br_netfilter"])
-    async def test_what_is_published_stays_open_to_the_bridge_itself(
-        self, world: World, filtered: bool, request: pytest.FixtureRequest
-    ) -> None:
-        if filtered and world.variant is NFTABLES:
-            reason = (
-                "with br_netfilter the kernel bridges what NAT turns back to its bridge, and isolated ports refuse it"
-            )
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    async def test_what_is_published_stays_open_to_the_bridge_itself(self, world: World, filtered: bool) -> None:
         a, b = await self.enter(world, filtered=filtered)
         assert await self.answers(world, a, b) == {"b"}
+
+    async def test_an_engine_that_opens_follows_a_br_netfilter_that_was_switched(self, world: World) -> None:
+        a, b = await self.enter(world, filtered=True)
+        for filtered in (False, True):
+            await world.close()
+            world.bridge_netfilter(on=filtered)
+            await world.open()
+            assert await together([silent(a, b.v4, 80), silent(a, b.v6, 80), no_ping(a, b.v4)]) == [True] * 3
+            assert await self.answers(world, a, b, world.neighbour) == {"b"}
 
     async def other_network(self, world: World) -> str:
         return (await world.network("other", ipv6=True, subnets=["10.8.0.0/24", "fd08::/64"])).name
