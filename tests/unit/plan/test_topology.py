@@ -177,6 +177,14 @@ def test_without_icc_every_port_of_the_bridge_is_isolated() -> None:
     assert list(isolated.values()) == [True]
 
 
+def test_with_bridge_netfilter_the_firewall_alone_keeps_ports_apart() -> None:
+    scene = Scene()
+    scene.do(CreateNetwork("n", options={"com.docker.network.bridge.enable_icc": "false"}))
+    scene.do(CreateSandbox("x", networks=["n"]))
+    filtered = Planner(ENGINE_ID, Config(), SmallFirewall(), bridge_netfilter=True)
+    assert [item.isolated for item in filtered.whole(scene.state) if isinstance(item, Veth)] == [False]
+
+
 def test_ipv6_is_switched_on_where_there_is_an_ipv6_address_and_nowhere_else() -> None:
     scene = Scene()
     scene.do(CreateNetwork("six", ipv6=True))
