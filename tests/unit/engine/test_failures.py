@@ -49,6 +49,13 @@ def test_a_refusal_with_a_meaning_is_explained(
     assert error.hint
 
 
+@pytest.mark.parametrize(("item", "feature"), [(BRIDGE, "bridge"), (VETH, "veth")])
+def test_a_kernel_without_a_feature_is_told_by_its_module(item: KernelObject, feature: str) -> None:
+    error = explain(refused(item, errno.EOPNOTSUPP))
+    assert error.message == f"this kernel has no {feature} devices"
+    assert error.hint is not None and f"modprobe {feature}" in error.hint
+
+
 def test_every_meaning_is_covered() -> None:
     assert len(MEANINGS) == 6
 

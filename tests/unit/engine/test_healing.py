@@ -176,8 +176,12 @@ def test_a_first_opening_that_fails_leaves_nothing_behind() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["first opening", "later opening"])
-def test_a_bridge_of_someone_else_is_a_conflict_before_anything_is_touched(first: bool) -> None:
+@pytest.mark.parametrize(
+    ("first", "alias", "said"),
+    [(True, "another:engine", r"it carries 'another:engine'"), (False, "", "it carries no mark of ours")],
+    ids=["first opening", "later opening"],
+)
+def test_a_bridge_of_someone_else_is_a_conflict_before_anything_is_touched(first: bool, alias: str, said: str) -> None:
     async def scenario() -> None:
         store = MemoryStore(ENGINE_ID)
         world = World(store=store)
@@ -185,9 +189,9 @@ def test_a_bridge_of_someone_else_is_a_conflict_before_anything_is_touched(first
             await build(world)
             bridge = next(item for item in world.kernel.objects.values() if isinstance(item, Bridge))
             world.kernel.lose(bridge)
-        world.kernel.strangers["docker0"] = "another:engine"
+        world.kernel.strangers["docker0"] = alias
         before, calls, commits = world.kernel.dump(), world.kernel.calls, len(store.commits)
-        with pytest.raises(ConflictError, match=r"interface docker0 exists and belongs to someone else") as caught:
+        with pytest.raises(ConflictError, match=rf"interface docker0 exists .* someone else \({said}\)") as caught:
             await check_reopened(world)
         assert (caught.value.field, caught.value.value) == ("interface", "docker0")
         assert caught.value.hint

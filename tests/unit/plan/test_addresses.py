@@ -4,7 +4,7 @@ from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from linkspan.model.addressing import IPNetwork, overlaps
@@ -18,6 +18,9 @@ SMALL_POOLS = st.sampled_from(
 )
 
 
+@settings(max_examples=150)
+@example(ip_network("10.0.0.9/32"), {0})
+@example(ip_network("10.0.0.16/30"), {0, 1, 2, 3, 9})
 @given(SMALL_POOLS.map(ip_network), st.sets(st.integers(-3, 40)))
 def test_the_lowest_free_address_is_the_one_found_by_counting(pool: IPNetwork, offsets: set[int]) -> None:
     first, last = int(pool.network_address), int(pool.broadcast_address)
@@ -42,18 +45,21 @@ def pool_settings(draw: st.DrawFn) -> tuple[list[AddressPool], list[IPNetwork]]:
     bases: list[IPNetwork] = [ip_network("10.0.0.0/24"), ip_network("10.0.2.0/23"), ip_network("fd00::/120")]
     pools = [
         AddressPool(base, draw(st.integers(base.prefixlen, base.prefixlen + 4)))
-        for base in draw(st.permutations(bases))[: draw(st.integers(0, 3))]
+        for base in draw(st.permutations(bases))[: draw(st.integers(1, 3))]
     ]
     around = [ip_network("10.0.0.0/22"), ip_network("fd00::/119")]
     taken = st.sampled_from(around).flatmap(lambda base: subprefixes(base, base.max_prefixlen))
     return pools, draw(st.lists(taken, max_size=8))
 
 
+@settings(max_examples=80)
+@example(([AddressPool(IPv4Network("10.0.0.0/24"), 28)], [IPv4Network("10.0.0.128/28")]), 4)
+@example(([AddressPool(IPv4Network("10.0.0.0/24"), 25)], [IPv4Network("10.0.0.0/25"), IPv4Network("10.0.0.192/32")]), 4)
 @given(pool_settings(), st.sampled_from([4, 6]))
 def test_a_chosen_subnet_is_the_lowest_that_overlaps_nothing(
-    settings: tuple[list[AddressPool], list[IPNetwork]], version: int
+    given_: tuple[list[AddressPool], list[IPNetwork]], version: int
 ) -> None:
-    pools, taken = settings
+    pools, taken = given_
     candidates = (
         subnet for pool in pools if pool.base.version == version for subnet in pool.base.subnets(new_prefix=pool.size)
     )
