@@ -1,9 +1,11 @@
 """What others changed while the engine was closed is repaired when it opens, and listed; the rest is not touched."""
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,6 +200,34 @@ async def test_one_rule_taken_out_of_a_chain_is_put_back_in_its_place(world: Wor
 )
 async def test_damaged_iptables_are_repaired(world: World, command: str, expected: type[KernelObject]) -> None:
     await check_repair(await scene(world), on_machine(*command.split()), expected)
+
+
+@pytest.mark.parametrize("variant", [IPTABLES_RELAY, IPTABLES_NAT], ids=str)
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"ipv6": True},
+        {"internal": True, "ipv6": True},
+        {"options": {"com.docker.network.bridge.enable_icc": "false"}},
+        {"options": {"com.docker.network.bridge.enable_ip_masquerade": "false"}, "ipv6": True},
+    ],
+    ids=str,
+)
+async def test_rules_of_a_network_that_is_forgotten_are_found_and_removed(world: World, wishes: dict[str, Any]) -> None:
+    """With iptables nothing marks a rule, so it is known by its shape: as after a crash just before the commit."""
+    await world.open()
+    before = listing(world.machine.namespace, world.exec_root, iptables=True)
+    await world.close()
+    shutil.copytree(world.data_root, world.data_root.with_name("remembered"))
+    await world.open()
+    await world.network("shop", **wishes)
+    await world.box("a", "shop", publish=["8080-8083:80-83", "53:53/udp"])
+    await world.close()
+    shutil.rmtree(world.data_root)
+    world.data_root.with_name("remembered").rename(world.data_root)
+    engine = await world.open()
+    assert engine.healed
+    assert listing(world.machine.namespace, world.exec_root, iptables=True) == before
 
 
 async def test_a_sandbox_whose_namespace_was_unpinned_gets_a_new_one_with_all_it_had(world: World) -> None:

@@ -23,7 +23,7 @@ def listing(namespace: Path, exec_root: Path, *, iptables: bool = False) -> List
     found = _network("machine", network)
     found["ports"] = sorted(" ".join((line.split()[0], line.split()[4])) for line in ports.splitlines() if line)
     if iptables:
-        found["iptables"] = [re.sub(r" ?\[\d+:\d+\]|^#.*", "", line) for line in saved.splitlines()]
+        found["iptables"] = list(_saved(saved))
     else:
         found["nftables"] = sorted(_rules(json.loads(saved)["nftables"]))
     directory = exec_root / "netns"
@@ -85,6 +85,16 @@ def _routes(routes: list[dict[str, Any]]) -> Iterator[str]:
     for route in routes:
         if not route["dst"].startswith(("fe80", "ff00", "multicast")):
             yield " ".join(str(route.get(key)) for key in ("dst", "gateway", "dev", "protocol", "metric"))
+
+
+def _saved(text: str) -> Iterator[str]:
+    """Chains and rules in their order, each with its table; a table that is there and empty is no difference."""
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line
+        elif line.startswith(("-A", ":")) and not re.match(r":[A-Z]+ ACCEPT", line):
+            yield f"{table} {line.split(' [')[0]}"
 
 
 def _rules(objects: list[dict[str, Any]]) -> Iterator[str]:

@@ -261,6 +261,7 @@ def _shapes(specs: Iterable[str]) -> re.Pattern[str]:
     shapes = (
         rf"filter FORWARD -o {br} (-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT|-j DOCKER)",
         rf"filter FORWARD -i {br} ! -o (?P=br) -j ACCEPT",
+        rf"filter FORWARD ! -i {br} -o (?P=br) -m conntrack ! --ctstate DNAT -j DROP",
         rf"filter FORWARD -i {br} -o (?P=br) (-m conntrack (! )?--ctstate DNAT )?-j (ACCEPT|DROP)",
         rf"filter FORWARD -j ({USER}|{STAGE_1})",
         r"nat (PREROUTING|OUTPUT) (! -d \S+ )?-m addrtype --dst-type LOCAL -j DOCKER",
