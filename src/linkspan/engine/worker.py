@@ -68,6 +68,7 @@ class Job:
     done: "asyncio.Future[Any]"
     dry: bool
     avoid: set[tuple[Protocol, int]] = field(default_factory=set)
+    attempts: int = 0
 
     def succeed(self, result: object) -> None:
         """Answer the caller, if it still waits."""
@@ -191,9 +192,10 @@ class Worker:
                 await self._handle([job])
             return
         job, decision = accepted[0]
-        picked = _picked_port(error, decision)
-        if picked is not None and len(job.avoid) < PORT_ATTEMPTS:
-            job.avoid.add(picked)
+        picked = _picked_ports(error, decision)
+        if picked and job.attempts < PORT_ATTEMPTS:
+            job.attempts += 1
+            job.avoid |= picked
             await self._handle([job])
         else:
             job.fail(explain(error, decision.result))
@@ -207,14 +209,14 @@ class Worker:
             job.succeed(decision.result)
 
 
-def _picked_port(error: LinkspanError, decision: Decision[Any]) -> tuple[Protocol, int] | None:
-    """The port that was picked for this decision and that someone else turned out to hold."""
+def _picked_ports(error: LinkspanError, decision: Decision[Any]) -> set[tuple[Protocol, int]]:
+    """The ports that were picked for this decision and among which someone else turned out to hold one."""
     if not isinstance(error, OperationFailedError) or error.errno != EADDRINUSE:
-        return None
+        return set()
     item = error.operation.object
-    if not isinstance(item, HostPort) or (item.protocol, item.ports.first) not in decision.chosen:
-        return None
-    return (item.protocol, item.ports.first)
+    if not isinstance(item, HostPort):
+        return set()
+    return {(item.protocol, port) for port in range(item.ports.first, item.ports.last + 1)} & decision.chosen
 
 
 @asynccontextmanager
