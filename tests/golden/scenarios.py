@@ -68,9 +68,14 @@ SCENARIOS = [
     Scenario(
         "two-networks",
         "Two networks, isolated from each other",
-        "A sandbox on each. Both bridges are in the set `bridges`; what leaves one for the other is dropped unless it came "
-        "through a published port, since only `br . br` pairs are in `icc`.",
-        [CreateNetwork("front"), CreateNetwork("back"), CreateSandbox("a", networks=["front"]), CreateSandbox("b", networks=["back"])],
+        "A sandbox on each. Both bridges are in the set `bridges`; what leaves one for the other is dropped unless it "
+        "came through a published port, since only `br . br` pairs are in `icc`.",
+        [
+            CreateNetwork("front"),
+            CreateNetwork("back"),
+            CreateSandbox("a", networks=["front"]),
+            CreateSandbox("b", networks=["back"]),
+        ],
     ),
     Scenario(
         "internal",
@@ -82,8 +87,8 @@ SCENARIOS = [
     Scenario(
         "dual-stack",
         "Dual stack",
-        "IPv4 and IPv6 side by side: the same objects twice, made by the same code. The published port has one element in "
-        "each family's map and the same number in both.",
+        "IPv4 and IPv6 side by side: the same objects twice, made by the same code. The published port has one element "
+        "in each family's map and the same number in both.",
         [CreateNetwork("both", ipv6=True), CreateSandbox("web", networks=["both"], publish=["8080:80"])],
     ),
     Scenario(
@@ -102,8 +107,8 @@ SCENARIOS = [
     Scenario(
         "range",
         "A thousand ports",
-        "One interval element for the whole range when the numbers are the same on both sides; one element a port when they "
-        "are shifted.",
+        "One interval element for the whole range when the numbers are the same on both sides; one element a port when "
+        "they are shifted.",
         [CreateSandbox("media", publish=["20000-20999:20000-20999/udp", "8000-8002:9000-9002"])],
     ),
     Scenario(
@@ -118,7 +123,9 @@ SCENARIOS = [
         "eth0, eth1, eth2 in the order asked for. The default route goes by priority, and published ports follow it.",
         [
             CreateNetwork("front"),
-            CreateNetwork("back", subnets=[SubnetRequest("10.9.0.0/24", ip_range="10.9.0.128/25", gateway="10.9.0.254")]),
+            CreateNetwork(
+                "back", subnets=[SubnetRequest("10.9.0.0/24", ip_range="10.9.0.128/25", gateway="10.9.0.254")]
+            ),
             CreateNetwork("db", internal=True),
             CreateSandbox(
                 "app",
@@ -130,8 +137,8 @@ SCENARIOS = [
     Scenario(
         "no-icc",
         "A network whose sandboxes do not reach each other",
-        "The ports of the bridge are isolated, which needs no bridge netfilter, and the pair is not in `icc`, so the way "
-        "around through the gateway is closed too.",
+        "The ports of the bridge are isolated, which needs no bridge netfilter, and the pair is not in `icc`, so the "
+        "way around through the gateway is closed too.",
         [
             CreateNetwork("guests", options={"com.docker.network.bridge.enable_icc": "false"}),
             CreateSandbox("a", networks=["guests"]),

@@ -32,7 +32,12 @@ def test_the_index_lists_every_page(page: Callable[[str, str], None]) -> None:
 
 
 def write(scenario: Scenario) -> str:
-    parts = [f"# {scenario.title}\n", f"{scenario.look}\n", "Asked for:\n", fence("python", requests(scenario.requests))]
+    parts = [
+        f"# {scenario.title}\n",
+        f"{scenario.look}\n",
+        "Asked for:\n",
+        fence("python", requests(scenario.requests)),
+    ]
     held = objects(scenario, BACKENDS["nftables"])
     links = [item for item in held if not is_firewall(item)]
     parts += ["## Links, addresses, routes\n", fence("sh", lines(links))]

@@ -43,7 +43,7 @@ class Served(Interface):
 
 
 class Relay:
-    """Serves listening sockets by forwarding to sandboxes, in the event loop. A context: leaving it ends all service."""
+    """Serves listening sockets by forwarding to sandboxes. A context: leaving it ends all service."""
 
     def __init__(self) -> None:
         self._tasks = asyncio.TaskGroup()
@@ -145,7 +145,9 @@ class UdpPort:
     the outgoing interface, and the client drops the answer.
     """
 
-    def __init__(self, listener: socket.socket, make_socket: Callable[[], Awaitable[socket.socket]], target: Target) -> None:
+    def __init__(
+        self, listener: socket.socket, make_socket: Callable[[], Awaitable[socket.socket]], target: Target
+    ) -> None:
         self._listener = listener
         self._make_socket = make_socket
         self._target = (str(target[0]), target[1])

@@ -26,7 +26,9 @@ def join(context: Context, sandbox: Sandbox, request: EndpointRequest) -> Endpoi
         id=_new_id(context, sandbox),
         network=network.id,
         ifname=_ifname(sandbox, request.ifname),
-        mac=check_mac(request.mac_address, field="mac_address") if request.mac_address else context.surroundings.new_mac(),
+        mac=check_mac(request.mac_address, field="mac_address")
+        if request.mac_address
+        else context.surroundings.new_mac(),
         addresses=_addresses(context, network, request),
         priority=_priority(request.gw_priority),
     )
@@ -50,13 +52,16 @@ def _priority(wanted: int) -> int:
 def _check_joinable(context: Context, sandbox: Sandbox, network: Network) -> None:
     if network.driver is not Driver.BRIDGE:
         raise InvalidError(
-            f"cannot connect container to {network.name} network - container must be created in {network.name} network mode",
+            f"cannot connect container to {network.name} network - "
+            f"container must be created in {network.name} network mode",
             field="network",
             value=network.name,
         )
     if sandbox.endpoint(network.id) is not None:
         raise ForbiddenError(
-            f"endpoint with name {sandbox.name} already exists in network {network.name}", field="network", value=network.name
+            f"endpoint with name {sandbox.name} already exists in network {network.name}",
+            field="network",
+            value=network.name,
         )
     if context.state.member_count(network.id) >= BRIDGE_PORTS:
         raise ExhaustedError(
@@ -74,7 +79,9 @@ def _ifname(sandbox: Sandbox, wanted: str) -> str:
         return next(name for n in range(len(used) + 1) if (name := f"eth{n}") not in used)
     check_link_name(wanted, field="ifname")
     if wanted in used or wanted == "lo":
-        raise ConflictError(f"interface name {wanted} is already used in sandbox {sandbox.name}", field="ifname", value=wanted)
+        raise ConflictError(
+            f"interface name {wanted} is already used in sandbox {sandbox.name}", field="ifname", value=wanted
+        )
     return wanted
 
 
@@ -86,7 +93,9 @@ def _addresses(context: Context, network: Network, request: EndpointRequest) -> 
     for version, text in wanted.items():
         if text and network.predefined:
             raise InvalidError(
-                "user-specified IP address is supported on user-defined networks only", field=fields[version], value=text
+                "user-specified IP address is supported on user-defined networks only",
+                field=fields[version],
+                value=text,
             )
         subnet = next((s for s in network.subnets if s.version == version), None)
         if text:
@@ -115,10 +124,15 @@ def _static(
             hint=f"network {network.name} has {subnets}",
         )
     if int(address) in subnet.reserved():
-        raise ForbiddenError("Address already in use", field=field, value=text, hint=f"{address} is reserved in {subnet.prefix}")
+        raise ForbiddenError(
+            "Address already in use", field=field, value=text, hint=f"{address} is reserved in {subnet.prefix}"
+        )
     if (holder := context.state.holder(network.id, address)) is not None:
         raise ForbiddenError(
-            "Address already in use", field=field, value=text, hint=f"sandbox {holder.name} has {address} on {network.name}"
+            "Address already in use",
+            field=field,
+            value=text,
+            hint=f"sandbox {holder.name} has {address} on {network.name}",
         )
     return address
 
@@ -128,7 +142,8 @@ def _dynamic(context: Context, network: Network, subnet: Subnet) -> IPAddress:
     address = lowest_free(leases, subnet.range or subnet.prefix)
     if address is None:
         raise ExhaustedError(
-            f"no available IPv{subnet.version} addresses on this network's address pools: {network.name} ({network.id})",
+            f"no available IPv{subnet.version} addresses on this network's address pools: "
+            f"{network.name} ({network.id})",
             field="network",
             value=network.name,
             hint=f"{subnet.range or subnet.prefix} is fully used",

@@ -45,6 +45,8 @@ class Announcer:
             while (event := await queue.get()) is not None:
                 yield event
             if queue not in self._queues:
-                raise UnavailableError(f"events were missed: the subscriber was {BACKLOG} behind", hint="subscribe again")
+                raise UnavailableError(
+                    f"events were missed: the subscriber was {BACKLOG} behind", hint="subscribe again"
+                )
         finally:
             self._queues.discard(queue)

@@ -65,7 +65,8 @@ def _bridge_full(item: Veth, _: object) -> LinkspanError:
 def _unsupported(item: Bridge | Veth, _: object) -> LinkspanError:
     feature = "bridge" if isinstance(item, Bridge) else "veth"
     return UnavailableError(
-        f"this kernel has no {feature} devices", hint=f"load the module (`modprobe {feature}`) or use a kernel that has it"
+        f"this kernel has no {feature} devices",
+        hint=f"load the module (`modprobe {feature}`) or use a kernel that has it",
     )
 
 
@@ -88,7 +89,8 @@ def explain(error: LinkspanError, result: object = None) -> LinkspanError:
         explained = meaning(item, result)
     elif error.errno == errno.EPERM:
         explained = UnavailableError(
-            f"not permitted to {error.operation.verb} {item}", hint="run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN"
+            f"not permitted to {error.operation.verb} {item}",
+            hint="run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN",
         )
     else:
         explained = KernelError(error.message, errno=error.errno)

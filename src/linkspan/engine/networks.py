@@ -119,7 +119,9 @@ def _subnets(context: Context, request: CreateNetwork) -> Iterable[Subnet]:
     for version, enabled in ((VERSIONS[0], request.ipv4), (VERSIONS[1], request.ipv6)):
         found = wanted[version]
         if len(found) > 1:
-            raise InvalidError("bridge driver doesn't support multiple subnets", field="subnets", value=str(found[1].prefix))
+            raise InvalidError(
+                "bridge driver doesn't support multiple subnets", field="subnets", value=str(found[1].prefix)
+            )
         if found and not enabled:
             raise InvalidError(
                 f"subnet {found[0].prefix} given, but IPv{version} is not enabled for this network",
@@ -197,7 +199,9 @@ def _explicit(asked: SubnetRequest, prefix: IPNetwork) -> Subnet:
     else:
         gateway = first_gateway(prefix, ip_range, [address for _, address in auxiliary])
     if gateway is None:
-        raise ExhaustedError(f"no address left for the gateway in {ip_range or prefix}", field="subnet", value=str(prefix))
+        raise ExhaustedError(
+            f"no address left for the gateway in {ip_range or prefix}", field="subnet", value=str(prefix)
+        )
     _check_distinct(gateway, [address for _, address in auxiliary])
     return Subnet(prefix, gateway, ip_range, auxiliary)
 
@@ -224,7 +228,9 @@ def _check_distinct(gateway: IPAddress, auxiliary: Sequence[IPAddress]) -> None:
     seen = {gateway}
     for address in auxiliary:
         if address in seen:
-            raise ForbiddenError(f"auxiliary address {address} already in use", field="auxiliary address", value=str(address))
+            raise ForbiddenError(
+                f"auxiliary address {address} already in use", field="auxiliary address", value=str(address)
+            )
         seen.add(address)
 
 

@@ -46,7 +46,9 @@ def _binding(name: str, text: str) -> tuple[IPAddress, ...]:
 
 
 BRIDGE_OPTIONS: dict[str, Option] = {
-    "com.docker.network.bridge.name": Option("name", _link, "name of the bridge; br-<12 hex digits of the id> if unset"),
+    "com.docker.network.bridge.name": Option(
+        "name", _link, "name of the bridge; br-<12 hex digits of the id> if unset"
+    ),
     "com.docker.network.bridge.enable_icc": Option("icc", _flag, "whether containers of the network reach each other"),
     "com.docker.network.bridge.enable_ip_masquerade": Option(
         "masquerade", _flag, "whether traffic that leaves takes the host's address"
@@ -65,7 +67,10 @@ def read_options(options: Mapping[str, str]) -> dict[str, Any]:
         if (option := BRIDGE_OPTIONS.get(name)) is None:
             known = ", ".join(BRIDGE_OPTIONS)
             raise InvalidError(
-                f"unknown option {name!r} for driver bridge", field="options", value=name, hint=f"known options: {known}"
+                f"unknown option {name!r} for driver bridge",
+                field="options",
+                value=name,
+                hint=f"known options: {known}",
             )
         settings[option.setting] = option.read(name, text)
     return settings

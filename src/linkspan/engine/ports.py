@@ -51,7 +51,8 @@ class Kernel(Protocol):
     ) -> "Process":
         """Start a program in the namespace of a sandbox, or in the engine's own (`sandbox` None).
 
-        Streams are as `asyncio.create_subprocess_exec` takes them. Raises `NotFoundError` when there is no such program.
+        Streams are as `asyncio.create_subprocess_exec` takes them. Raises `NotFoundError` when there is no such
+        program.
         """
         ...
 

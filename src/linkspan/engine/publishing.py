@@ -36,7 +36,9 @@ class Bound:
         return bool(held) and (address.is_unspecified or address in held or any(a.is_unspecified for a in held))
 
 
-def publish(context: Context, sandbox: Sandbox, texts: Sequence[str]) -> tuple[Sandbox, frozenset[tuple[Protocol, int]]]:
+def publish(
+    context: Context, sandbox: Sandbox, texts: Sequence[str]
+) -> tuple[Sandbox, frozenset[tuple[Protocol, int]]]:
     """`sandbox` with more bindings, and the ports that were picked rather than asked for.
 
     As Docker sorts them: exact ports are settled before those that can move.
@@ -102,7 +104,9 @@ def _host_addresses(context: Context, sandbox: Sandbox, request: PortRequest) ->
 
 def _default_binding(context: Context, sandbox: Sandbox) -> IPAddress:
     """The network's `host_binding_ipv4`, else the engine's setting (dockerd's `--ip`)."""
-    endpoint = gateway_endpoint(sandbox, context.state.networks, 4) or gateway_endpoint(sandbox, context.state.networks, 6)
+    endpoint = gateway_endpoint(sandbox, context.state.networks, 4) or gateway_endpoint(
+        sandbox, context.state.networks, 6
+    )
     bridge = context.state.networks[endpoint.network].bridge if endpoint is not None else None
     return bridge.host_binding[0] if bridge is not None and bridge.host_binding else context.config.host_binding
 
@@ -111,7 +115,8 @@ def _check_servable(sandbox: Sandbox, address: IPAddress) -> None:
     """Refuse what only a relay in user space could carry: NAT cannot."""
     if address == IPv6Address("::1"):
         raise InvalidError(
-            "cannot publish on [::1]: the kernel does not route ::1 off the host, and there is no relay yet that carries it",
+            "cannot publish on [::1]: the kernel does not route ::1 off the host, "
+            "and there is no relay yet that carries it",
             field="publish",
             value=str(address),
             hint="publish on 127.0.0.1, or on an address of the host",

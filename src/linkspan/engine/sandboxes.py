@@ -1,5 +1,6 @@
 """Decisions about sandboxes: create, remove, connect, disconnect, publish, unpublish."""
 
+import re
 from dataclasses import replace
 
 from linkspan.engine.decisions import Context, Decision, describe, pairs, well_typed
@@ -11,6 +12,8 @@ from linkspan.model.names import check_name
 from linkspan.model.requests import Connect, CreateSandbox, Disconnect, Publish, RemoveSandbox, Unpublish
 from linkspan.model.sandboxes import Endpoint, Mode, Sandbox
 from linkspan.model.state import Change
+
+_ID = re.compile("[0-9a-f]{64}")
 
 
 def create_sandbox(context: Context, request: CreateSandbox) -> Decision[Sandbox]:
@@ -24,7 +27,7 @@ def create_sandbox(context: Context, request: CreateSandbox) -> Decision[Sandbox
             f"conflicting options: networks and the {request.mode} network mode", field="networks", value=request.mode
         )
     sandbox = Sandbox(
-        id=context.surroundings.new_id(),
+        id=_id(context, request.id),
         name=request.name,
         mode=mode,
         created=context.surroundings.now(),
@@ -39,6 +42,16 @@ def create_sandbox(context: Context, request: CreateSandbox) -> Decision[Sandbox
     events = [context.event("sandbox", "create", sandbox.id, **describe(sandbox))]
     events += [_endpoint_event(context, "connect", sandbox, endpoint) for endpoint in sandbox.endpoints]
     return Decision(Change(sandboxes={sandbox.id: sandbox}), sandbox, tuple(events), chosen)
+
+
+def _id(context: Context, wanted: str) -> str:
+    if not wanted:
+        return context.surroundings.new_id()
+    if not _ID.fullmatch(wanted):
+        raise InvalidError(f"invalid id {wanted!r}: expected 64 hex digits", field="id", value=wanted)
+    if wanted in context.state.sandboxes:
+        raise ConflictError(f"there is already a sandbox with the id {wanted[:12]}", field="id", value=wanted)
+    return wanted
 
 
 def _mode(context: Context, text: str) -> tuple[Mode, str | None]:
@@ -89,7 +102,8 @@ def connect(context: Context, request: Connect) -> Decision[Sandbox]:
 def _check_connectable(sandbox: Sandbox, network: str) -> None:
     if sandbox.mode in (Mode.HOST, Mode.SHARED):
         raise InvalidError(
-            "container sharing network namespace with another container or host cannot be connected to any other network",
+            "container sharing network namespace with another container or host "
+            "cannot be connected to any other network",
             field="sandbox",
             value=sandbox.name,
         )

@@ -117,7 +117,7 @@ class Worker:
         self._wakeup.set()
 
     async def run(self) -> None:
-        """Serve until stopped. The supervisor: an unexpected error fails its requests and is logged, and work goes on."""
+        """Serve until stopped. The supervisor: an unexpected error fails its requests, is logged, and work goes on."""
         while not self._stopping or self._waiting:
             await self._wakeup.wait()
             self._wakeup.clear()

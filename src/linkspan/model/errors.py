@@ -16,7 +16,9 @@ class LinkspanError(Exception):
 
     kind: ClassVar[str] = "error"
 
-    def __init__(self, message: str, *, field: str | None = None, value: object = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, field: str | None = None, value: object = None, hint: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
@@ -31,7 +33,7 @@ class InvalidError(LinkspanError):
 
 
 class ForbiddenError(LinkspanError):
-    """The request is well formed but not allowed on this object (HTTP 403, as Docker answers for predefined networks)."""
+    """The request is well formed but not allowed on this object (HTTP 403, Docker's answer for predefined networks)."""
 
     kind = "forbidden"
 

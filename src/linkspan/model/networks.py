@@ -31,7 +31,8 @@ def edge_addresses(prefix: IPNetwork) -> set[int]:
 class Subnet:
     """One prefix of a network.
 
-    `range` limits dynamic addresses (Docker's `--ip-range`); `auxiliary` maps names to addresses that are never handed out.
+    `range` limits dynamic addresses (Docker's `--ip-range`); `auxiliary` maps names to addresses that are never handed
+    out.
     """
 
     prefix: IPNetwork

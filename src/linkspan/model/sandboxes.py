@@ -37,7 +37,7 @@ class Endpoint:
 
     @property
     def host_ifname(self) -> str:
-        """The host end of the pair: `veth` and the first 7 hex digits of the endpoint's id, so that it can be traced."""
+        """The host end of the pair: `veth` and the first 7 hex digits of the endpoint's id, so it can be traced."""
         return f"veth{self.id[:7]}"
 
     def address(self, version: Version) -> IPInterface | None:

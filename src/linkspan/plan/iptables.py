@@ -25,7 +25,7 @@ from typing import TypeAlias
 from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
 from linkspan.model.ports import PortBinding, PortRange
 from linkspan.plan.firewall import Guard, Published, Zone
-from linkspan.plan.objects import IptablesChain, IptablesObject, IptablesRule
+from linkspan.plan.objects import IptablesChain, IptablesObject, IptablesRule, mark_engine
 
 USER = "DOCKER-USER"
 STAGE_1 = "DOCKER-ISOLATION-STAGE-1"
@@ -45,6 +45,17 @@ OURS: tuple[Place, ...] = (
     ("nat", "DOCKER"),
 )
 """The chains that belong to us; of these DOCKER-USER belongs to the administrator once it exists."""
+
+CLAIM = "LINKSPAN-"
+
+
+def claim(engine: str) -> IptablesChain:
+    """The empty chain that says whose Docker's chains are, since rules of this layout carry no mark.
+
+    In the raw table, because people flush and delete chains everywhere else first.
+    """
+    return IptablesChain(4, "raw", f"{CLAIM}{engine[:12]}")
+
 
 FIRST: Mapping[Place, tuple[str, ...]] = {
     ("filter", "FORWARD"): (f"-j {USER}", f"-j {STAGE_1}"),
@@ -71,6 +82,8 @@ class Iptables:
 
     def base(self, owner: str) -> Iterable[IptablesObject]:
         """Docker's chains, the jumps into them, and the protection of 127.0.0.0/8."""
+        if (engine := mark_engine(owner)) is not None:
+            yield claim(engine)
         for version in VERSIONS:
             yield from self._base(version)
         for match in ("-d", "-s"):

@@ -206,7 +206,7 @@ class NftElement:
 
 @dataclass(frozen=True, slots=True)
 class IptablesChain:
-    """A chain of ours in the iptables (or, version 6, ip6tables) backend. `kept` chains are never flushed or removed."""
+    """A chain of ours in iptables (or, version 6, ip6tables). `kept` chains are never flushed or removed."""
 
     version: Version
     table: str

@@ -15,7 +15,19 @@ from linkspan.model.ports import PortBinding
 from linkspan.model.sandboxes import Endpoint, Mode, Sandbox
 from linkspan.model.state import Change, State
 from linkspan.plan.firewall import Firewall, Guard, Published, Zone
-from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Namespace, Route, Sysctl, Up, Veth, mark
+from linkspan.plan.objects import (
+    HOST,
+    Address,
+    Bridge,
+    HostPort,
+    KernelObject,
+    Namespace,
+    Route,
+    Sysctl,
+    Up,
+    Veth,
+    mark,
+)
 from linkspan.plan.operations import Operation, diff
 
 DEFAULT_ROUTE: dict[Version, IPNetwork] = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
@@ -25,7 +37,8 @@ DEFAULT_MTU = 1500
 def gateway_endpoint(sandbox: Sandbox, networks: Mapping[str, Network], version: Version) -> Endpoint | None:
     """The endpoint that gives the default route of one family, and whose address published ports lead to.
 
-    Docker's order: higher priority, then dual stack before single, then the network's name; internal networks offer none.
+    Docker's order: higher priority, then dual stack before single, then the network's name; internal networks offer
+    none.
     """
     offers = [e for e in sandbox.endpoints if e.address(version) and not networks[e.network].internal]
     return min(offers, key=lambda e: (-e.priority, -len(e.addresses), networks[e.network].name), default=None)
@@ -154,4 +167,3 @@ class Planner:
         for sandbox in change.sandboxes.values():
             if sandbox is not None:
                 yield from self.sandbox(sandbox, networks)
-
