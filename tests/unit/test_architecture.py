@@ -50,6 +50,9 @@ ROOMS = {
     "wiring": room(
         "model plan kernel store engine dataplane", "the composition root: the one place where real parts are chosen"
     ),
+    "daemon": room(
+        "model engine containers api wiring linkspan", "the daemon's composition root: it chooses what the API serves"
+    ),
     FRONT_DOOR: room("model engine wiring", "what `import linkspan` offers is a selection, not an implementation"),
 }
 

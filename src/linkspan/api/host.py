@@ -17,7 +17,6 @@ class Host:
 
     data_root: Path
     version: str
-    debug: bool = False
     name: str = field(default_factory=socket.gethostname)
     kernel: str = field(default_factory=platform.release)
     machine: str = field(default_factory=platform.machine)
@@ -41,7 +40,7 @@ class Host:
             return False
 
 
-def look(data_root: Path, version: str, *, debug: bool = False, programs: Mapping[str, str] | None = None) -> Host:
+def look(data_root: Path, version: str, *, programs: Mapping[str, str] | None = None) -> Host:
     """The machine as it is."""
     try:
         release = platform.freedesktop_os_release()
@@ -51,7 +50,6 @@ def look(data_root: Path, version: str, *, debug: bool = False, programs: Mappin
     return Host(
         data_root,
         version,
-        debug,
         system=release.get("PRETTY_NAME", "Linux"),
         system_version=release.get("VERSION_ID", ""),
         cgroup="2" if unified else "1",

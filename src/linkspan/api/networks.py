@@ -57,7 +57,7 @@ def creation(body: NetworkCreate, call: Call) -> CreateNetwork:
         ipv4=asked_ipv4 is not False,
         ipv6=bool(body.enable_ipv6),
         internal=body.internal,
-        options=body.options,
+        options=call.rooms.preferences.network_options.get(body.driver or "bridge", {}) | body.options,
         labels=body.labels,
     )
 

@@ -8,12 +8,21 @@ from linkspan.api.ports import Engine
 from linkspan.model.errors import NotFoundError
 
 
+@dataclass
+class Preferences:
+    """What may change while the API serves: whether to debug, and driver options of new networks by driver."""
+
+    debug: bool = False
+    network_options: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Rooms:
     """The rooms behind the API."""
 
     engine: Engine
     host: Host
+    preferences: Preferences = field(default_factory=Preferences)
     journal: Journal = field(default_factory=Journal)
 
     def container_of(self, sandbox: str) -> str:

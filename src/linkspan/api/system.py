@@ -37,7 +37,7 @@ async def info(call: Call) -> web.StreamResponse:
             counts=rooms.container_counts(),
             problems=rooms.engine.problems,
             now=call.now,
-            debug=rooms.host.debug,
+            debug=rooms.preferences.debug,
         )
     )
 

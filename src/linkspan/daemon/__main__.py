@@ -1,0 +1,7 @@
+"""`python -m linkspan.daemon`."""
+
+import sys
+
+from linkspan.daemon import main
+
+sys.exit(main())

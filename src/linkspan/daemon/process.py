@@ -1,0 +1,94 @@
+"""The daemon's life: settings, sockets, engine, API; signals; an orderly end. The composition root of the daemon.
+
+SIGTERM and SIGINT end it and leave networks and containers as they are; SIGHUP reads the configuration file again.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from linkspan import Engine, __version__
+from linkspan.api.host import look
+from linkspan.api.rooms import Preferences, Rooms
+from linkspan.api.server import Listener, serving
+from linkspan.daemon import logs
+from linkspan.daemon.listening import listeners
+from linkspan.daemon.options import OPTIONS
+from linkspan.daemon.settings import Settings, merge, read_settings
+from linkspan.daemon.supervision import notify, pid_file
+from linkspan.model.errors import LinkspanError
+
+log = logging.getLogger(__name__)
+
+PROGRAMS = {"nft": "nftables", "iptables": "iptables", "conmon": "conmon", "runc": "runc"}
+"""What the daemon runs, and the Debian package that has it."""
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; 1 and one sentence when that cannot be."""
+    try:
+        settings = read_settings(argv)
+        if settings.only_validate:
+            sys.stderr.write("configuration OK\n")  # dockerd's answer
+            return 0
+        logs.start(settings.level)
+        with pid_file(Path(settings.values["pidfile"])), listeners(settings.hosts, settings.values) as sockets:
+            asyncio.run(_serve(settings, sockets))
+    except LinkspanError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        sys.stderr.write(f"linkspan daemon: {error.message}{hint}\n")
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings, sockets: Sequence[Listener]) -> None:
+    """Open the engine and answer requests until a signal ends it."""
+    stopping = _stopped_by(signal.SIGTERM, signal.SIGINT)
+    data_root = Path(settings.values["data-root"])
+    async with Engine.open(
+        data_root=data_root, exec_root=Path(settings.values["exec-root"]), config=settings.engine()
+    ) as engine:
+        for problem in engine.problems:
+            log.warning("%s: %s", problem.subject, problem.message)
+        preferences = Preferences(settings.values["debug"], settings.values.network_options())
+        rooms = Rooms(engine, look(data_root, __version__, programs=PROGRAMS), preferences)
+        async with serving(rooms, sockets):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, preferences)
+            notify("READY=1")
+            log.info("serving on %s", ", ".join(settings.hosts))
+            await stopping.wait()
+            notify("STOPPING=1")
+            log.info("stopping: networks and containers stay")
+
+
+def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:
+    """An event that a signal sets."""
+    stopping = asyncio.Event()
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _reload(settings: Settings, preferences: Preferences) -> None:
+    """Take from the configuration file what can change while the daemon runs; a bad file changes nothing."""
+    notify("RELOADING=1")
+    try:
+        if settings.config_file is not None:
+            _take_over(settings, merge(settings.config_file, settings.flags), preferences)
+        log.info("configuration reloaded")
+    except LinkspanError as error:
+        log.error("configuration not reloaded: %s", error.message)
+    finally:
+        notify("READY=1")
+
+
+def _take_over(old: Settings, new: Settings, preferences: Preferences) -> None:
+    for option in OPTIONS:
+        if not option.reloads and old.values[option.name] != new.values[option.name]:
+            log.warning("%s has changed: it takes effect when the daemon is started again", option.name)
+    logs.set_level(new.level)
+    preferences.debug = new.values["debug"]
+    preferences.network_options = new.values.network_options()

@@ -1,0 +1,53 @@
+"""What a supervisor and other daemons see of this process: notifications and the pid file."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from linkspan.model.errors import ConflictError, UnavailableError
+
+
+def notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)), if it started us. `RELOADING=1` carries the time, to be told from an older one."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if state == "RELOADING=1":
+        state += f"\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.connect("\0" + address[1:] if address.startswith("@") else address)
+        sender.sendall(state.encode())
+
+
+@contextmanager
+def pid_file(path: Path) -> Iterator[None]:
+    """The process id in a file while the block runs; refused while the process of an older file lives."""
+    other = _holder(path)
+    if other is not None:
+        raise ConflictError(
+            f"process with PID {other} is still running ({path})",
+            field="pidfile",
+            value=str(path),
+            hint="stop that daemon, or give this one another --pidfile",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{os.getpid()}")
+    except OSError as error:
+        raise UnavailableError(f"cannot write {path}: {error.strerror}", field="pidfile", value=str(path)) from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _holder(path: Path) -> int | None:
+    """The living process that an older file names, unless it is this one."""
+    try:
+        number = int(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return number if number != os.getpid() and Path(f"/proc/{number}").exists() else None
