@@ -1,4 +1,4 @@
-"""`python -m bench [NAME...]`: measure, print the table, write the JSON. As root."""
+"""Measure Linkspan beside the floor and beside Docker; print a table, write JSON to bench/results. Needs root."""
 
 import argparse
 import asyncio
@@ -22,41 +22,54 @@ MEASUREMENTS: dict[str, Callable[[Rooms], Awaitable[Sequence[Row]]]] = {
 }
 
 
-async def measure(rooms: Rooms, names: Sequence[str]) -> list[Row]:
-    """The rows of the measurements with these names, one after the other."""
+async def measure(rooms: Rooms, names: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """The rows of the measurements with these names, one after the other, and notes on what could not be measured."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     rows: list[Row] = []
+    notes: list[str] = []
     for name in names:
-        if name == "docker" and (reason := dockerd.missing()):
-            print(reason, file=sys.stderr)
-            continue
         start = time.monotonic()
         print(f"{name} …", end=" ", file=sys.stderr, flush=True)
-        rows += await MEASUREMENTS[name](rooms)
+        try:
+            rows += await MEASUREMENTS[name](rooms)
+        except dockerd.DockerError as error:
+            notes.append(f"no figures of Docker: {error}")
         print(f"{time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-    return rows
+    return rows, notes
+
+
+def chosen() -> Sequence[str]:
+    """The names on the command line; all when there are none."""
+    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument("name", nargs="*", help=f"measure only these: {', '.join(MEASUREMENTS)}")
+    names: Sequence[str] = parser.parse_args().name
+    if unknown := [name for name in names if name not in MEASUREMENTS]:
+        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
+    return names or list(MEASUREMENTS)
 
 
 def main() -> int:
-    """0 when everything could be measured, also when a figure is missed."""
-    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*MEASUREMENTS, []], help=f"only these: {', '.join(MEASUREMENTS)}")
-    names = parser.parse_args().name or list(MEASUREMENTS)
+    """0 when everything was measured, also when a figure is missed: the machine may be busy with other things."""
+    names = chosen()
     rooms = Rooms()
     try:
-        rows = asyncio.run(measure(rooms, names))
+        rows, notes = asyncio.run(measure(rooms, names))
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("\ninterrupted; everything is taken back", file=sys.stderr)
         return 130
     finally:
         rooms.close()
-    print(figures.table(rows))
-    missed = [row.what for row in rows if row.verdict == "MISSED"]
-    print(f"\n{len(missed)} missed: {'; '.join(missed)}" if missed else "\nevery figure that was asked for is reached")
-    print(f"written to {figures.write(rows, [])}")
+    if rows:
+        print(figures.table(rows))
+    for note in notes:
+        print(f"\n{note}")
+    missed = [row.what for row in rows if row.verdict == figures.MISSED]
+    print(f"\n{len(missed)} MISSED: {'; '.join(missed)}" if missed else "\nevery figure that was asked for is reached")
+    print(f"written to {figures.write(rows, notes)}")
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -57,21 +57,16 @@ _REQUESTS: dict[str, Request[Any]] = {
 }
 
 
-def missing() -> str:
-    """Why Docker cannot be measured here; empty when it can."""
-    if shutil.which("dockerd") is None:
-        return "dockerd is not installed: no figures of Docker (Debian's package is docker.io)"
-    if _busybox() is None:
-        return "there is no static busybox to run in a container: no figures of Docker (package busybox-static)"
-    return ""
+class DockerError(Exception):
+    """Docker cannot be measured here, and why."""
 
 
-def _busybox() -> Path | None:
+def _busybox() -> Path:
     """A busybox that needs no libraries."""
     for path in map(Path, BUSYBOX):
         if path.is_file() and b"/ld-linux" not in path.read_bytes():
             return path
-    return None
+    raise DockerError("there is no static busybox to run in a container (package busybox-static)")
 
 
 class Docker:
@@ -81,7 +76,7 @@ class Docker:
         self._path = path
 
     def call(self, method: str, target: str, body: object = None, *, data: bytes | None = None) -> Any:
-        """The decoded answer to one request. Raises RuntimeError for a refusal."""
+        """The decoded answer to one request. Raises `DockerError` for a refusal."""
         connection = http.client.HTTPConnection("localhost", timeout=_PATIENCE)
         connection.sock = socket.socket(socket.AF_UNIX)
         try:
@@ -94,7 +89,7 @@ class Docker:
         finally:
             connection.close()
         if answer.status >= 300:
-            raise RuntimeError(f"docker: {method} {target}: {answer.status} {content.decode()}")
+            raise DockerError(f"docker: {method} {target}: {answer.status} {content.decode()}")
         return json.loads(content) if content.startswith(b"{") and data is None else None
 
     def timed(self, method: str, target: str, body: object = None) -> float:
@@ -150,16 +145,14 @@ def _wait(docker: Docker, process: "subprocess.Popen[bytes]", log: Path) -> None
             docker.call("GET", "/_ping")
             return
         time.sleep(0.05)
-    raise RuntimeError(f"dockerd does not start: {log.read_text()[-2000:]}")
+    raise DockerError(f"dockerd does not start: {log.read_text()[-2000:]}")
 
 
 def _image() -> bytes:
     """A file system with busybox in it."""
-    found = _busybox()
-    assert found is not None
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.add(found.resolve(), "bin/busybox")
+        tar.add(_busybox().resolve(), "bin/busybox")
     return archive.getvalue()
 
 
@@ -177,7 +170,9 @@ def _remove_cgroups() -> None:
 
 
 async def compare(rooms: Rooms) -> list[Row]:
-    """In turn, in one run."""
+    """In turn, in one run. Raises `DockerError`."""
+    if shutil.which("dockerd") is None:
+        raise DockerError("dockerd is not installed (Debian's package is docker.io)")
     theirs: dict[str, list[float]] = {}
     ours: dict[str, list[float]] = {}
     with rooms.room() as theirs_room, rooms.room() as ours_room, daemon(theirs_room, rooms.directory()) as docker:

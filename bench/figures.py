@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+MISSED = "MISSED"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -29,7 +30,7 @@ class Row:
         """ok, MISSED, or nothing where nothing was asked."""
         if self.limit is None:
             return ""
-        return "ok" if self.reached <= self.limit else "MISSED"
+        return "ok" if self.reached <= self.limit else MISSED
 
     def shown(self) -> tuple[str, str, str, str, str]:
         """The cells of the table."""

@@ -18,7 +18,8 @@ attach            bind the host port, listen, attach a filter · one nft element
                   a port of the bridge; alias, port flags, no automatic address; up · inside: address, up, default route
 detach            delete the pair · close the netlink socket, unmount, unlink · delete the element · close the port ·
                   read the tracked connections once, to find those of an address that is gone
-create a network  four nft elements · bridge with its settings; alias, MTU; address; up · one setting
+create a network  read the routes, which the subnet must not overlap · four nft elements · bridge with its settings;
+                  alias, MTU; address; up · one setting
 remove a network  delete the bridge · delete the elements
 
 The clock runs on the thread itself, so handing work to it is not counted.
@@ -42,6 +43,7 @@ from bench.system import (
     MAKE,
     NLM_F_DUMP,
     RTM_DELLINK,
+    RTM_GETROUTE,
     RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWROUTE,
@@ -235,6 +237,7 @@ class Floor:
         return self._timed(lambda: self._create_network(network))
 
     def _create_network(self, network: Wires) -> None:
+        system.dump(self._host, _LIST_ROUTES)
         self._nft.run(network.add)
         system.exchange(self._host, network.make, 4)
         _write(network.setting, b"1")
@@ -289,6 +292,7 @@ def _write(path: str, value: bytes) -> None:
     os.close(fd)
 
 
+_LIST_ROUTES = batch((RTM_GETROUTE, NLM_F_DUMP, struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 254, 0, 0, 0, 0)))
 _LIST_FLOWS = batch((_CT_GET, NLM_F_DUMP, b"\0\0\0\0"))
 _LOOPBACK_UP = batch((RTM_NEWLINK, 0, link(index=1, up=True)))
 _INSTRUCTIONS = system.buffer(_DROP)

@@ -62,7 +62,12 @@ async def _memory(rooms: Rooms) -> Row:
     with rooms.room() as room:
         command = [sys.executable, "-m", "bench.memory", *map(str, (room.namespace, room.data_root, room.exec_root))]
         child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        output, _ = await child.communicate()
+        try:
+            output, _ = await child.communicate()
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
     if child.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with status {child.returncode}")
     grown = json.loads(output)
