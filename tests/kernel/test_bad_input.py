@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from linkspan import Connect, Engine, LinkspanError
 from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, UnavailableError
 from tests.imports import ROOT
 from tests.support.listing import Listing, listing
-from tests.support.packets import pings
+from tests.support.packets import ask, pings
 from tests.support.world import IPTABLES_RELAY, NFTABLES, World
 
 pytestmark = pytest.mark.slow
@@ -78,6 +79,37 @@ async def test_a_second_engine_on_the_same_namespace_is_refused(world: World, tm
     )
     with pytest.raises(ConflictError, match="belongs to someone else"):
         await second.__aenter__()
+    assert state(world) == before
+
+
+async def test_a_second_engine_with_another_bridge_is_refused_too(world: World, tmp_path: Path) -> None:
+    await world.open()
+    box = await world.box("a", publish=["8080:80"])
+    world.serve(box, 80)
+    before = state(world)
+    second = Engine.open(
+        data_root=tmp_path / "second",
+        exec_root=tmp_path / "second-exec",
+        namespace=world.machine.namespace,
+        config=replace(world.engine.config, bridge="second0"),
+    )
+    with pytest.raises(ConflictError, match="belongs to someone else"):
+        await second.__aenter__()
+    assert state(world) == before
+    assert await ask(world.neighbour, world.v4, 8080) == f"a {world.neighbour_v4}"
+
+
+@pytest.mark.parametrize("variant", [IPTABLES_RELAY], ids=str)
+async def test_the_chains_of_a_docker_that_runs_here_are_refused_and_untouched(world: World) -> None:
+    for rule in (
+        "-N DOCKER",
+        "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+        "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80",
+    ):
+        await world.machine.run("iptables", "-t", "nat", *rule.split())
+    before = state(world)
+    with pytest.raises(ConflictError, match="iptables chain DOCKER exists and belongs to someone else"):
+        await world.open(bridge="linkspan0")
     assert state(world) == before
 
 

@@ -15,7 +15,7 @@ from linkspan.kernel.links import ipv6_exists
 from linkspan.kernel.process import ToolError, run_tool
 from linkspan.model.addressing import VERSIONS, Version
 from linkspan.model.errors import UnavailableError
-from linkspan.plan.iptables import FIRST, OURS, STAGE_1, USER, Iptables, Place
+from linkspan.plan.iptables import CLAIM, FIRST, OURS, STAGE_1, USER, Iptables, Place, claim
 from linkspan.plan.objects import FirewallObject, IptablesChain, IptablesObject, IptablesRule, KernelObject
 from linkspan.plan.observation import Foreign
 from linkspan.plan.operations import Operation, OperationFailedError, undo
@@ -47,12 +47,14 @@ _QUOTED = re.compile(r"['`\"]([^'`\"]+)['\"]")
 class IptablesFirewall:
     """`kernel.firewall.Firewall` through iptables and ip6tables.
 
-    Rules carry no mark: Docker's chains belong to the one engine of a machine. Raises `UnavailableError` when iptables
+    Rules carry no mark: Docker's chains belong to one engine of a machine, and a chain named after it says to which.
+    Chains of another engine, or of Docker itself, are in the way. Raises `UnavailableError` when iptables
     does not work; without ip6tables, networks without IPv6 do.
     """
 
     def __init__(self, engine_id: str) -> None:
         _require(4)
+        self._claim = claim(engine_id)
         self._versions: list[Version] = [4]
         if ipv6_exists():
             try:
@@ -121,13 +123,19 @@ class IptablesFirewall:
         """
         wanted = [item for item in desired if isinstance(item, IptablesChain | IptablesRule)]
         found: list[IptablesObject] = []
+        foreign: list[Foreign] = []
         for version in VERSIONS:
             own = [item for item in wanted if item.version == version]
             if version in self._versions:
-                found += _observe(_read(version), own, version)
+                tables = _read(version)
+                found += _observe(tables, own, version)
+                if version == self._claim.version:
+                    claims = [name for name in tables.get("raw", {}) if name.startswith(CLAIM)]
+                    found += (self._claim for name in claims if name == self._claim.name)
+                    foreign += _others(claims, self._claim.name, tables)
             else:
                 found += (item for item in own if item.key in _BASE)
-        return found, ()
+        return found, foreign
 
     def close(self) -> None:
         """Nothing is held between runs; the rules stay."""
@@ -217,6 +225,12 @@ def _blamed(lines: Sequence[str], complaint: str) -> tuple[str, str]:
     number = int(line[1]) if line else 0
     tables = [line.removeprefix("*") for line in lines[:number] if line.startswith("*")]
     return tables[-1] if tables else "", lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+def _others(claims: Sequence[str], own: str, tables: _Tables) -> Iterator[Foreign]:
+    yield from (Foreign("iptables chain", name, name) for name in claims if name != own)
+    if not claims and "DOCKER" in tables.get("nat", {}):
+        yield Foreign("iptables chain", "DOCKER", "")
 
 
 def _observe(tables: _Tables, desired: Sequence[IptablesObject], version: Version) -> Iterator[IptablesObject]:

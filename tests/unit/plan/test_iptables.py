@@ -4,11 +4,11 @@ import pytest
 
 from linkspan.model.addressing import Version
 from linkspan.plan.firewall import Firewall
-from linkspan.plan.iptables import FIRST, OURS, Iptables
+from linkspan.plan.iptables import FIRST, OURS, Iptables, claim
 from linkspan.plan.objects import FirewallObject, IptablesChain, IptablesRule
 from linkspan.plan.operations import Operation, Verb, diff
 from linkspan.plan.ruleset import IptablesCommand, iptables_commands, iptables_script
-from tests.support.intents import OWNER, everything, port, zone
+from tests.support.intents import ENGINE, OWNER, everything, port, zone
 
 PROXY, NAT = Iptables(userland_proxy=True), Iptables(userland_proxy=False)
 OTHER = "br-222222222222"
@@ -159,6 +159,12 @@ def test_the_ipv6_loopback_is_never_translated() -> None:
         assert not list(firewall.published(port("8080", address="::1")))
 
 
+def test_an_empty_chain_says_whose_the_others_are() -> None:
+    assert claim(ENGINE) in list(PROXY.base(OWNER))
+    assert claim(ENGINE).name == f"LINKSPAN-{ENGINE[:12]}"
+    assert len(claim(ENGINE).name) < 29  # XT_EXTENSION_MAXNAMELEN
+
+
 def test_what_must_be_first_stays_first_when_a_network_comes_later() -> None:
     base = list(PROXY.base(OWNER))
     commands = iptables_commands(diff((), base), 4) + iptables_commands(diff((), list(PROXY.zone(zone()))), 4)
@@ -174,7 +180,7 @@ def test_taking_everything_back_leaves_only_the_administrators_chain() -> None:
     assert not any(perform(commands).values())
     texts = [command.text for command in commands]
     assert {text for text in texts if text.startswith("-X")} == {
-        f"-X {name}" for _, name in OURS if name != "DOCKER-USER"
+        f"-X {name}" for name in [claim(ENGINE).name, *(name for _, name in OURS)] if name != "DOCKER-USER"
     }
     assert not any(text.startswith("-F DOCKER-USER") for text in texts)
 
