@@ -112,19 +112,27 @@ async def remove(call: Call) -> web.StreamResponse:
 
 async def connect(call: Call) -> web.StreamResponse:
     """POST /networks/{id}/connect."""
-    body = await call.body(NetworkConnect)
+    await call.rooms.engine.apply(connection(await call.body(NetworkConnect), call))
+    return done(200)
+
+
+def connection(body: NetworkConnect, call: Call) -> Connect:
+    """The request that a body describes."""
     network = call.rooms.engine.network(call.name())
     endpoint = endpoint_request(network.id, body.endpoint_config or EndpointBody())
-    await call.rooms.engine.apply(Connect(call.rooms.sandbox_of(body.container), endpoint))
-    return done(200)
+    return Connect(call.rooms.sandbox_of(body.container), endpoint)
 
 
 async def disconnect(call: Call) -> web.StreamResponse:
     """POST /networks/{id}/disconnect."""
-    body = await call.body(NetworkDisconnect)
-    network = call.rooms.engine.network(call.name())
-    await call.rooms.engine.apply(Disconnect(call.rooms.sandbox_of(body.container), network.id))
+    await call.rooms.engine.apply(disconnection(await call.body(NetworkDisconnect), call))
     return done(200)
+
+
+def disconnection(body: NetworkDisconnect, call: Call) -> Disconnect:
+    """The request that a body describes."""
+    network = call.rooms.engine.network(call.name())
+    return Disconnect(call.rooms.sandbox_of(body.container), network.id)
 
 
 def endpoint_request(network: str, body: EndpointBody) -> EndpointRequest:
@@ -142,25 +150,32 @@ def endpoint_request(network: str, body: EndpointBody) -> EndpointRequest:
 
 async def prune(call: Call) -> web.StreamResponse:
     """POST /networks/prune: every network that nobody is connected to."""
-    filters = parse_filters(call.text("filters"), PRUNE_FILTERS)
-    until = filters.get("until")
-    if len(until) > 1:
-        raise InvalidError("more than one until filter specified", field="filters", value=until[1])
-    before = moment(until[0], field="until", now=call.now) if until else None
     removed = []
-    for network in list(call.rooms.engine.networks.values()):
-        labels = dict(network.labels)
-        unwanted = network.predefined or call.rooms.engine.members(network.id)
-        recent = before is not None and network.created > before
-        excluded = "label!" in filters and filters.labels(labels, "label!")
-        if unwanted or recent or excluded or not filters.labels(labels):
-            continue
+    for network in unused(call):
         try:
             await call.rooms.engine.apply(RemoveNetwork(network.id))
         except LinkspanError:  # somebody connected to it, or removed it, in the meantime
             continue
         removed.append(network.name)
     return answer(NetworksPruned(networks_deleted=removed or None))
+
+
+def unused(call: Call) -> list[Network]:
+    """What a prune request means: networks without members that its filters let through."""
+    filters = parse_filters(call.text("filters"), PRUNE_FILTERS)
+    until = filters.get("until")
+    if len(until) > 1:
+        raise InvalidError("more than one until filter specified", field="filters", value=until[1])
+    before = moment(until[0], field="until", now=call.now) if until else None
+    return [
+        network
+        for network in call.rooms.engine.networks.values()
+        if not network.predefined
+        and not call.rooms.engine.members(network.id)
+        and (before is None or network.created <= before)
+        and filters.labels(labels := dict(network.labels))
+        and not ("label!" in filters and filters.labels(labels, "label!"))
+    ]
 
 
 _FILTERS = {"filters": "JSON: keys with the values of which one has to match"}

@@ -62,7 +62,8 @@ def application(rooms: Rooms, tasks: asyncio.TaskGroup, streams: set[asyncio.Tas
     for route in ROUTES:
         handler = _bound(route, rooms, tasks, streams)
         app.router.add_route(route.method, route.path, handler)
-        app.router.add_route(route.method, r"/v{version:[0-9.]+}" + route.path, handler)
+        if not route.path.startswith("/linkspan/"):
+            app.router.add_route(route.method, r"/v{version:[0-9.]+}" + route.path, handler)
     return app
 
 
