@@ -40,7 +40,8 @@ IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC, IFLA_GROUP, IFLA_NET_NS_FD = 18, 20, 
 IFLA_EXT_MASK, IFLA_LINK_NETNSID = 29, 37
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
 IFLA_BR_FORWARD_DELAY, IFLA_BR_STP_STATE = 1, 5
-IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 4, 33
+IFLA_BRPORT_STATE, IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 1, 4, 33
+BR_STATE_FORWARDING = 3
 IFLA_INET6_ADDR_GEN_MODE = 8
 VETH_INFO_PEER = 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS, IFA_PROTO = 1, 2, 4, 8, 11
@@ -81,6 +82,7 @@ class Link(NamedTuple):
     peer_nsid: int | None
     hairpin: bool
     isolated: bool
+    forwarding: bool
 
 
 class LinkAddress(NamedTuple):
@@ -292,6 +294,7 @@ def parse_link(body: bytes) -> Link:
         peer_nsid=None if nsid is None else number(nsid),
         hairpin=bool(number(port.get(IFLA_BRPORT_MODE, b""))),
         isolated=bool(number(port.get(IFLA_BRPORT_ISOLATED, b""))),
+        forwarding=number(port.get(IFLA_BRPORT_STATE, b"")) == BR_STATE_FORWARDING,
     )
 
 
