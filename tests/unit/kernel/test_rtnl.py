@@ -93,7 +93,12 @@ def test_a_bridge_port_is_read_whole() -> None:
         rtnl.IFLA_LINKINFO,
         text(rtnl.IFLA_INFO_KIND, "veth"),
         text(rtnl.IFLA_INFO_SLAVE_KIND, "bridge"),
-        nested(rtnl.IFLA_INFO_SLAVE_DATA, u8(rtnl.IFLA_BRPORT_MODE, 1), u8(rtnl.IFLA_BRPORT_ISOLATED, 1)),
+        nested(
+            rtnl.IFLA_INFO_SLAVE_DATA,
+            u8(rtnl.IFLA_BRPORT_STATE, rtnl.BR_STATE_FORWARDING),
+            u8(rtnl.IFLA_BRPORT_MODE, 1),
+            u8(rtnl.IFLA_BRPORT_ISOLATED, 1),
+        ),
     )
     body = link(
         text(rtnl.IFLA_IFNAME, "veth0"),
@@ -119,6 +124,7 @@ def test_a_bridge_port_is_read_whole() -> None:
         peer_nsid=0,
         hairpin=True,
         isolated=True,
+        forwarding=True,
     )
 
 
