@@ -4,8 +4,8 @@ A neighbour on a LAN connects to the machine's address, and the connection is tr
 The kernel answers a SYN by itself, so one thread can play both parts: it connects, which is timed, accepts from the
 sandbox's listener, and ends the connection by a reset, which leaves neither TIME_WAIT nor a used port behind.
 
-The port is the last that was published. Every port is published by itself, which is one map element with nftables, and
-with iptables one rule in each of three chains.
+Every port is published by itself, all lead to one port of the sandbox, and the client connects to the last. With
+nftables a port is an element of a map, with iptables a rule that every new connection is compared with.
 """
 
 import asyncio
