@@ -45,11 +45,10 @@ Result = TypeVar("Result")
 class Moments:
     """Counts the moments of a request and calls `strike` at the chosen one. Before `arm`, time stands still."""
 
-    def __init__(self, strike: Callable[[str], None], chosen: int | None = None) -> None:
+    def __init__(self, strike: Callable[[str], None]) -> None:
         self._strike = strike
         self._armed = False
-        self._passed = 0
-        self._chosen = chosen
+        self._passed = self._chosen = 0
 
     def arm(self, chosen: int) -> None:
         """Strike at the moment of that number, counted from now."""
@@ -186,26 +185,42 @@ class Rig:
 
     def killed_at(self, moment: int, request: Request[Any], seed: str) -> str | None:
         """Kill an engine at that moment of a request; which it was, or None when the request ended before it."""
+
+        async def life(moments: Moments) -> None:
+            async with self.opened(seed, moments) as engine:
+                moments.arm(moment)
+                await engine.apply(request)
+
+        return self._killed(life)
+
+    def _killed(self, life: Callable[[Moments], Awaitable[None]]) -> str | None:
         reader, writer = os.pipe()
 
         def strike(description: str) -> None:
             os.write(writer, description.encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
-        async def life() -> None:
-            moments = Moments(strike)
-            async with self.opened(seed, moments) as engine:
-                moments.arm(moment)
-                await engine.apply(request)
+        async def whole() -> None:
+            await life(Moments(strike))
 
         try:
-            status = in_child(lambda: asyncio.run(life()))
+            status = in_child(lambda: asyncio.run(whole()))
         finally:
             os.close(writer)
         with open(reader) as told:  # noqa: PTH123 - a descriptor
             description = told.read()
         assert status in (0, -signal.SIGKILL), status
         return description if status else None
+
+    def killed_while_opening(self, moment: int, seed: str) -> str | None:
+        """Kill an engine at that moment of opening; which it was, or None when it opened before it."""
+
+        async def life(moments: Moments) -> None:
+            moments.arm(moment)
+            async with self.opened(seed, moments):
+                moments.disarm()
+
+        return self._killed(life)
 
     def killed_after(self, seconds: float, request: Request[Any], seed: str) -> None:
         """Kill an engine of the usual parts so long after it was given a request."""

@@ -1,6 +1,7 @@
 """An engine that dies, or is refused something, at any moment of any request."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -54,9 +55,7 @@ class There:
 
 
 NETWORK = There(CreateNetwork("new", ipv6=True), RemoveNetwork("new"))
-SANDBOX = There(
-    CreateSandbox("new", networks=["steady"], publish=["8080:80", "8443:443/udp"]), RemoveSandbox("new")
-)
+SANDBOX = There(CreateSandbox("new", networks=["steady"], publish=["8080:80", "8443:443/udp"]), RemoveSandbox("new"))
 PORTS = There(Publish("subject", ["7001:71", "7002:72/udp"]), Unpublish("subject", ["7001", "7002/udp"]))
 CONNECTION = There(Connect("subject", EndpointRequest("shop", gw_priority=1)), Disconnect("subject", "shop"))
 SMALL = There(CreateSandbox("new", publish=["8080:80"]), RemoveSandbox("new"))
@@ -130,6 +129,26 @@ def test_a_killed_engine_leaves_the_state_before_or_after_and_no_packet_is_lost(
 
     assert walk(there.request, "new", before, after) > 4
     assert walk(there.back, "back", after, before) > 4
+
+
+@pytest.mark.parametrize("variant", [NFTABLES], ids=str)
+def test_an_engine_killed_while_it_first_opens_opens_the_next_time(tmp_path: Path, variant: Variant) -> None:
+    """Ids are chosen anew by the next one, so what the dead one left has to become its own."""
+    with rig(tmp_path / "undisturbed", variant) as machine:
+        wanted = look(machine)
+    for moment in count():
+        with rig(tmp_path / str(moment), variant) as machine:
+            struck = machine.killed_while_opening(moment, "dead")
+            assert without_ids(look(machine)) == without_ids(wanted), f"killed {struck}"
+            if struck is None:
+                break
+    assert moment > 10
+
+
+def without_ids(found: Listing) -> dict[str, list[str]]:
+    """A listing with its ids and hardware addresses blotted out."""
+    blot = re.compile(r"linkspan:[0-9a-f]{12}:(\w+):[0-9a-f]{12}|02:42:00:00(:[0-9a-f]{2}){2}")
+    return {part: [blot.sub(r"\1", line) for line in lines] for part, lines in found.items()}
 
 
 @each_scene
