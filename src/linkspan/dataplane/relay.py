@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 Target = tuple[IPAddress, int]
 MakeSocket = Callable[[socket.AddressFamily, socket.SocketKind], Awaitable[socket.socket]]
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[], Awaitable[Streams]]
+
 CHUNK = 64 * 1024
 CONNECT_SECONDS = 10.0
 UDP_IDLE_SECONDS = 90.0
@@ -51,11 +54,16 @@ class Relay:
     async def __aenter__(self) -> "Relay":
         await self._tasks.__aenter__()
         self._ports: set[Served] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         return self
 
     async def __aexit__(self, *error: object) -> None:
         for port in list(self._ports):
             self.stop(port)
+        for connection in self._connections:
+            connection.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
         await self._tasks.__aexit__(None, None, None)
 
     async def serve(
@@ -69,12 +77,20 @@ class Relay:
         listener.setblocking(False)
         if protocol is Protocol.TCP:
             connect = partial(_connect, partial(make_socket, family, socket.SOCK_STREAM), target)
-            port: Served = await asyncio.start_server(partial(_carry, connect), sock=listener)
+            port: Served = await asyncio.start_server(partial(self._connection, connect), sock=listener)
         else:
             udp = UdpPort(listener, partial(make_socket, family, socket.SOCK_DGRAM), target)
-            port = UdpService(self._tasks.create_task(udp.run(), name=f"relay {target[0]}:{target[1]}/udp"))
+            port = UdpService(self._tasks.create_task(udp.run(), name=f"relay {target[0]}:{target[1]}/udp"), listener)
         self._ports.add(port)
         return port
+
+    async def _connection(self, connect: Connect, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One TCP connection, in the task that the server made for it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+        await _carry(connect, reader, writer)
 
     def stop(self, port: Served) -> None:
         """End the service of one port; connections under way live on."""
@@ -82,19 +98,14 @@ class Relay:
         port.close()
 
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def _carry(
-    connect: Callable[[], Awaitable[Streams]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _carry(connect: Connect, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One TCP connection: both directions, half-close passed on, the faster side held back by the slower."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             far_reader, far_writer = await connect()
     except (OSError, TimeoutError) as error:
         log.info("relay: cannot reach the sandbox: %s", error)
-        writer.transport.abort()
+        _reset(writer)
         return
     try:
         async with asyncio.TaskGroup() as directions:
@@ -102,11 +113,19 @@ async def _carry(
             directions.create_task(_copy(far_reader, writer), name="relay towards the client")
     except* OSError:
         # A reset on one side is passed on as a reset of the other.
-        writer.transport.abort()
-        far_writer.transport.abort()
+        _reset(writer)
+        _reset(far_writer)
     finally:
         writer.close()
         far_writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset, as a port does behind which nothing is."""
+    # The socket asyncio hands out is a stand-in for the real one, and is missing once the transport is closed.
+    if not writer.transport.is_closing():
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _connect(make_socket: Callable[[], Awaitable[socket.socket]], target: Target) -> Streams:
@@ -131,10 +150,14 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 class UdpService:
     """A UDP port that is being served, by its task."""
 
-    def __init__(self, task: "asyncio.Task[None]") -> None:
+    def __init__(self, task: "asyncio.Task[None]", listener: socket.socket) -> None:
         self._task = task
+        self._listener = listener
 
     def close(self) -> None:
+        """The port is free when this returns; the task ends soon after."""
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
         self._task.cancel()
 
 
@@ -227,4 +250,5 @@ async def _readable(listener: socket.socket) -> None:
     try:
         await ready
     finally:
-        loop.remove_reader(listener)
+        if listener.fileno() >= 0:
+            loop.remove_reader(listener)
