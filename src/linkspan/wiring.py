@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from linkspan.containers.core import Containers
 from linkspan.dataplane.relay import Relay
 from linkspan.engine.core import Engine as CoreEngine
 from linkspan.engine.ports import Surroundings
@@ -40,10 +41,9 @@ SURROUNDINGS = Surroundings(now=lambda: datetime.now(UTC), new_id=new_id, new_ma
 class Engine(CoreEngine):
     """The engine on the real kernel, with SQLite."""
 
-    @classmethod
+    @staticmethod
     @asynccontextmanager
     async def open(
-        cls,
         *,
         data_root: Path | str = DATA_ROOT,
         exec_root: Path | str = EXEC_ROOT,
@@ -60,24 +60,64 @@ class Engine(CoreEngine):
         Raises `ConflictError` when another engine owns the data root or the bridge, `UnavailableError` when a
         privilege, program or kernel feature is missing.
         """
-        settings = config or Config()
-        async with AsyncExitStack() as stack:
-            store = await SqliteStore.open(Path(data_root), new_id=surroundings.new_id)
-            stack.push_async_callback(store.close)
-            relay = await stack.enter_async_context(Relay())
-            kernel = await open_kernel(
-                namespace=Path(namespace) if namespace is not None else None,
-                exec_root=Path(exec_root),
-                engine_id=store.engine_id,
-                firewall=settings.firewall,
-                relay=relay,
-            )
-            stack.push_async_callback(kernel.close)
-            engine = cls(
-                kernel=kernel, store=store, firewall=planned_firewall(settings), config=settings, surroundings=surroundings
-            )
-            await stack.enter_async_context(engine.running())
+        async with _parts(data_root, exec_root, namespace, config or Config(), surroundings) as (engine, _, _):
             yield engine
+
+
+@asynccontextmanager
+async def open_with_containers(
+    *,
+    data_root: Path | str = DATA_ROOT,
+    exec_root: Path | str = EXEC_ROOT,
+    namespace: Path | str | None = None,
+    config: Config | None = None,
+    surroundings: Surroundings = SURROUNDINGS,
+    runtime: str = "",
+) -> AsyncIterator[tuple[Engine, Containers]]:
+    """The engine of a data root, as `Engine.open` opens it, and the containers that run in its sandboxes.
+
+    `runtime` is the name or path of an OCI runtime; empty takes the best that works on this machine.
+    """
+    parts = _parts(data_root, exec_root, namespace, config or Config(), surroundings)
+    async with parts as (engine, kernel, store):
+        containers = Containers(
+            engine,
+            host=kernel,
+            store=store,
+            data_root=Path(data_root),
+            exec_root=Path(exec_root),
+            surroundings=surroundings,
+            runtime=runtime,
+        )
+        async with containers.running():
+            yield engine, containers
+
+
+@asynccontextmanager
+async def _parts(
+    data_root: Path | str,
+    exec_root: Path | str,
+    namespace: Path | str | None,
+    config: Config,
+    surroundings: Surroundings,
+) -> AsyncIterator[tuple[Engine, LinuxKernel, SqliteStore]]:
+    async with AsyncExitStack() as stack:
+        store = await SqliteStore.open(Path(data_root), new_id=surroundings.new_id)
+        stack.push_async_callback(store.close)
+        relay = await stack.enter_async_context(Relay())
+        kernel = await open_kernel(
+            namespace=Path(namespace) if namespace is not None else None,
+            exec_root=Path(exec_root),
+            engine_id=store.engine_id,
+            firewall=config.firewall,
+            relay=relay,
+        )
+        stack.push_async_callback(kernel.close)
+        engine = Engine(
+            kernel=kernel, store=store, firewall=planned_firewall(config), config=config, surroundings=surroundings
+        )
+        await stack.enter_async_context(engine.running())
+        yield engine, kernel, store
 
 
 _FIREWALLS: dict[FirewallBackend, FirewallFactory] = {

@@ -40,6 +40,10 @@ ROOMS = {
         "it sees the world through its own protocols, so that a fake world can stand in",
         packages="msgspec",
     ),
+    "containers": room(
+        "model plan engine",
+        "it builds on the engine's facade; what it needs of the machine and the store it says in its own protocols",
+    ),
     "api": room(
         "model engine containers linkspan",
         "a front door asks the facades, and never reaches behind them",
@@ -48,7 +52,8 @@ ROOMS = {
     "dataplane": room("model", "its programs outlive the daemon, must start fast and stay small"),
     "lab": room("model plan engine wiring linkspan", "tests and demos use what every library user has"),
     "wiring": room(
-        "model plan kernel store engine dataplane", "the composition root: the one place where real parts are chosen"
+        "model plan kernel store engine dataplane containers",
+        "the composition root: the one place where real parts are chosen",
     ),
     "daemon": room(
         "model engine containers api wiring linkspan", "the daemon's composition root: it chooses what the API serves"

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from linkspan.kernel import mounts, native
 from linkspan.kernel.firewall import FirewallFactory
 from linkspan.kernel.machine import Machine
 from linkspan.kernel.process import Process, Stream, spawn
 from linkspan.kernel.relaying import Relay, Relaying
 from linkspan.kernel.thread import KernelThread
+from linkspan.model.containers import Abilities
 from linkspan.model.errors import LinkspanError, UnavailableError
 from linkspan.plan.objects import KernelObject
 from linkspan.plan.observation import HostFacts, Observation
@@ -82,10 +84,37 @@ class LinuxKernel:
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
+        pass_fds: Sequence[int] = (),
     ) -> Process:
         """Start a program in the namespace of a sandbox, or in the engine's own. Raises `NotFoundError`."""
         namespace = self._namespace if sandbox is None else self.namespace_path(sandbox)
-        return await spawn(argv, namespace, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+        return await spawn(
+            argv, namespace, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds
+        )
+
+    async def abilities(self) -> Abilities:
+        """What containers can have on this machine."""
+        return await self._thread.run(mounts.abilities)
+
+    async def mount_overlay(self, target: Path, *, lower: Path, upper: Path, work: Path, mark: str) -> None:
+        """Mount `lower` copy-on-write; the mark stands where /proc/mounts shows a device."""
+        await self._thread.run(lambda: mounts.mount_overlay(target, lower, upper, work, mark))
+
+    async def unmount(self, target: Path) -> None:
+        """Take away whatever is mounted at `target`."""
+        await self._thread.run(lambda: mounts.unmount(target))
+
+    async def mounts(self, below: Path) -> Sequence[Path]:
+        """Where something is mounted under a directory."""
+        return await self._thread.run(lambda: mounts.mounts(below))
+
+    async def remove_cgroup(self, path: str) -> None:
+        """Remove a control group, in every hierarchy."""
+        await self._thread.run(lambda: mounts.remove_cgroup(path))
+
+    def watch(self, file: Path) -> int:
+        """A descriptor that becomes readable whenever `file` is written to."""
+        return native.watch_writes(file)
 
     async def _make_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         """A socket in the engine's namespace."""

@@ -20,10 +20,13 @@ from linkspan.model.errors import UnavailableError
 CLONE_NEWNET = 0x40000000
 MS_BIND = 4096
 MNT_DETACH = 2
+_IN_MODIFY = 2
 NETLINK_NETFILTER = 12
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_libc.inotify_init1.argtypes = (ctypes.c_int,)
+_libc.inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
 _libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
 _libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
 _libc.unshare.argtypes = (ctypes.c_int,)
@@ -48,6 +51,23 @@ def unshare(kind: int = CLONE_NEWNET) -> None:
 def bind_mount(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """`mount --bind source target`."""
     _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, MS_BIND, None), target)
+
+
+def mount_overlay(target: str | os.PathLike[str], options: str, source: str) -> None:
+    """`mount -t overlay -o options source target`; the source is only shown, it names no device."""
+    _check(_libc.mount(os.fsencode(source), os.fsencode(target), b"overlay", 0, os.fsencode(options)), target)
+
+
+def watch_writes(file: str | os.PathLike[str]) -> int:
+    """An inotify descriptor, non-blocking, that becomes readable whenever `file` is written to."""
+    fd = int(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+    _check(min(fd, 0))
+    try:
+        _check(min(int(_libc.inotify_add_watch(fd, os.fsencode(file), _IN_MODIFY)), 0), file)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def detach_mount(target: str | os.PathLike[str]) -> None:

@@ -35,10 +35,12 @@ async def spawn(
     stdin: Stream = None,
     stdout: Stream = None,
     stderr: Stream = None,
+    pass_fds: Sequence[int] = (),
 ) -> Process:
     """Start a program in the namespace pinned at `namespace` (None: the caller's own).
 
-    nsenter replaces itself by the program, so the process id is the program's. Raises `NotFoundError` for a program, a
+    nsenter replaces itself by the program, so the process id is the program's, and the descriptors `pass_fds` keep
+    their numbers. Raises `NotFoundError` for a program, a
     directory or a namespace that does not exist.
     """
     program = _find(argv[0], (os.environ if env is None else env).get("PATH"), cwd)
@@ -47,7 +49,9 @@ async def spawn(
         if not os.access(namespace, os.R_OK):
             raise NotFoundError(f"there is no network namespace at {namespace}", field="sandbox", value=str(namespace))
         command = [_tool("nsenter"), f"--net={namespace}", "--", *command]
-    return await asyncio.create_subprocess_exec(*command, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+    return await asyncio.create_subprocess_exec(
+        *command, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds
+    )
 
 
 def _find(program: str, path: str | None, cwd: Path | None) -> str:

@@ -68,7 +68,8 @@ class CreateSandbox(Request[Sandbox]):
 
     `mode` is Docker's `--network` for the modes without endpoints: `host`, `none`, `container:<sandbox>`; empty means
     a namespace with endpoints on `networks` (in this order: `eth0`, `eth1`, …; the default network when empty).
-    `publish` takes Docker's `-p` texts.
+    `publish` takes Docker's `-p` texts. `id` (64 hex digits) is for a caller that knows the sandbox by an id of
+    its own, as a container does; empty means "choose".
     """
 
     name: str
@@ -76,6 +77,7 @@ class CreateSandbox(Request[Sandbox]):
     networks: Sequence[EndpointRequest | str] = ()
     publish: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Nouns as JSON documents. The shape is that of the dataclasses themselves; IP values are text."""
 
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_interface, ip_network
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 from cattrs import transform_error
@@ -9,11 +10,12 @@ from cattrs.errors import BaseValidationError
 from cattrs.preconf.msgspec import make_converter
 
 from linkspan.model.addressing import IPAddress, IPInterface, IPNetwork
+from linkspan.model.containers import Container
 from linkspan.model.errors import LinkspanError
 from linkspan.model.networks import Network
 from linkspan.model.sandboxes import Sandbox
 
-Noun = TypeVar("Noun", Network, Sandbox)
+Noun = TypeVar("Noun", Network, Sandbox, Container)
 
 
 class DocumentError(LinkspanError):
@@ -31,7 +33,19 @@ for _kind in (IPAddress, IPNetwork, IPInterface):
         _converter.register_unstructure_hook(_written, str)
 
 
-def encode(noun: Network | Sandbox) -> bytes:
+def _is_sequence(kind: Any) -> bool:
+    return get_origin(kind) is Sequence
+
+
+def _tuple(values: Any, kind: Any) -> tuple[Any, ...]:
+    """What the model calls a sequence is frozen, like the noun that has it."""
+    return tuple(_converter.structure(value, get_args(kind)[0]) for value in values)
+
+
+_converter.register_structure_hook_func(_is_sequence, _tuple)
+
+
+def encode(noun: Network | Sandbox | Container) -> bytes:
     """The document of a noun."""
     return _converter.dumps(noun, type(noun))
 
@@ -47,5 +61,5 @@ def decode(kind: type[Noun], document: bytes) -> Noun:
     return noun
 
 
-def _unreadable(kind: type[Network] | type[Sandbox], reason: str) -> DocumentError:
+def _unreadable(kind: type[Network] | type[Sandbox] | type[Container], reason: str) -> DocumentError:
     return DocumentError(f"a stored {kind.__name__.lower()} cannot be read: {reason}")

@@ -1,4 +1,4 @@
-"""Desired state in SQLite: a document per network and per sandbox.
+"""Desired state in SQLite: a document per network, per sandbox and per container.
 
 Write-ahead logging with `synchronous=NORMAL`: a commit survives the death of the process at any moment without waiting
 for the disk. A power cut may lose the last commits, but it also empties the kernel they described.
@@ -10,11 +10,12 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from linkspan.model.containers import Container
 from linkspan.model.errors import ConflictError, LinkspanError, UnavailableError
 from linkspan.model.networks import Network
 from linkspan.model.sandboxes import Sandbox
@@ -30,7 +31,12 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS networks (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS sandboxes (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 """
+
+_SELECT = "SELECT document FROM {} ORDER BY rowid"
+_DELETE = "DELETE FROM {} WHERE id = ?"
+_UPSERT = "INSERT INTO {} VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document"
 
 
 class StoreError(LinkspanError):
@@ -78,9 +84,10 @@ class SqliteStore:
             raise DocumentError(f"the stored documents do not fit together: there is no network {error}") from error
 
     def _read(self) -> tuple[list[bytes], list[bytes]]:
-        query = "SELECT document FROM {} ORDER BY rowid"
-        networks = [row[0] for row in self._database.execute(query.format("networks"))]
-        return networks, [row[0] for row in self._database.execute(query.format("sandboxes"))]
+        return self._rows("networks"), self._rows("sandboxes")
+
+    def _rows(self, table: str) -> list[bytes]:
+        return [row[0] for row in self._database.execute(_SELECT.format(table))]
 
     async def commit(self, change: Change) -> None:
         """Remember `change`, whole or not at all."""
@@ -95,12 +102,24 @@ class SqliteStore:
             for table, rows in tables.items():
                 for id, document in rows.items():
                     if document is None:
-                        self._database.execute(f"DELETE FROM {table} WHERE id = ?", (id,))
+                        self._database.execute(_DELETE.format(table), (id,))
                     else:
-                        self._database.execute(
-                            f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document",
-                            (id, document),
-                        )
+                        self._database.execute(_UPSERT.format(table), (id, document))
+
+    async def load_containers(self) -> Sequence[Container]:
+        """Every container, in order of creation; `DocumentError` when a document is damaged."""
+        rows = await _on(self._thread, lambda: self._rows("containers"))
+        return [decode(Container, row) for row in rows]
+
+    async def put_container(self, container: Container) -> None:
+        """Remember a container as it is now."""
+        rows: dict[str, bytes | None] = {container.id: encode(container)}
+        await _on(self._thread, lambda: self._write({"containers": rows}))
+
+    async def delete_container(self, id: str) -> None:
+        """Forget a container."""
+        rows: dict[str, bytes | None] = {id: None}
+        await _on(self._thread, lambda: self._write({"containers": rows}))
 
     async def close(self) -> None:
         """Close the database and let other processes have the data root."""

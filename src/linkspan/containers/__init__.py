@@ -1,0 +1,1 @@
+"""Processes in sandboxes: an OCI runtime under a monitor that outlives us."""

@@ -1,0 +1,177 @@
+"""Running containers with an OCI runtime under conmon.
+
+Theory of operation. conmon is started once per container. It leaves our process (two forks, a session of its own),
+calls `runtime create`, and tells over a pipe of ours the id of the container's first process, or why there is none.
+From then on it holds the process's streams: it writes them to the log, and copies them to whoever connects to its
+attach socket. When the process ends, it writes the exit status to a file and ends too. So a container depends on
+nothing of ours, and whoever comes later finds out what happened. A process beside the first one (`docker exec`) gets a
+conmon of its own, which waits for the first client before it starts, and sends the exit status over the pipe.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from linkspan.containers.failures import RuntimeFailureError, complaint
+from linkspan.containers.layout import Places
+from linkspan.containers.ports import Host
+from linkspan.containers.runtime import Programs
+from linkspan.containers.spec import PATH, cgroup
+from linkspan.containers.waiting import Incoming, Outgoing
+from linkspan.model.containers import Container, ExecRequest
+
+_QUIET = asyncio.subprocess.DEVNULL
+_PIPE = asyncio.subprocess.PIPE
+
+_MESSAGE_LIMIT = 64 * 1024
+"""conmon quotes at most 8 KiB of a complaint."""
+
+
+class Conmon:
+    """The command lines of conmon and of the runtime."""
+
+    def __init__(self, host: Host, programs: Programs, runtime_root: Path) -> None:
+        self._host = host
+        self._programs = programs
+        self._root = runtime_root
+
+    async def create(self, container: Container, places: Places) -> int:
+        """Make a container from its bundle, up to its first instruction; returns the id of its first process.
+
+        Raises `RuntimeFailureError`.
+        """
+        wanted = container.wanted
+        argv = [
+            *self._monitor(container.id, container.id, container.name, places.bundle, f"k8s-file:{places.log}"),
+            *("--persist-dir", str(places.bundle)),
+            *streams(tty=wanted.tty, stdin=wanted.open_stdin, stay_open=not wanted.stdin_once),
+        ]
+        with _incoming() as sync:
+            said = await self._run(argv, {"_OCI_SYNCPIPE": sync})
+            return number(await sync.line(_MESSAGE_LIMIT), said)
+
+    async def start(self, id: str) -> None:
+        """Let the first process of a created container run. Raises `RuntimeFailureError`."""
+        await self._runtime("start", id)
+
+    async def delete(self, id: str) -> None:
+        """Forget a container, and kill what is left of it; nothing to do when there is none."""
+        if (self._root / id).exists():
+            await self._runtime("delete", "--force", id)
+        await self._host.remove_cgroup(cgroup(id))
+
+    async def exec(self, container: str, id: str, request: ExecRequest, bundle: Path) -> "Session":
+        """Prepare one more process from its bundle. It waits for `Session.start`."""
+        session = Session()
+        argv = [
+            *self._monitor(container, id, id, bundle, "none"),
+            *("--exec", "--exec-attach", "--exec-process-spec", str(bundle / "process.json")),
+            *streams(tty=request.tty, stdin=request.attach_stdin, stay_open=False),
+        ]
+        try:
+            await session.ready(await self._run(argv, session.pipes))
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _monitor(self, container: str, id: str, name: str, bundle: Path, log: str) -> Sequence[str]:
+        return (
+            *(self._programs.monitor, "--api-version", "1", "--cid", container, "--cuuid", id, "--name", name),
+            *("--bundle", str(bundle), "--full-attach", "--log-path", log, "--log-level", "error", "--no-sync-log"),
+            *("--container-pidfile", str(bundle / "pid"), "--conmon-pidfile", str(bundle / "conmon.pid")),
+            *("--runtime", self._programs.runtime, "--runtime-arg", "--root", "--runtime-arg", str(self._root)),
+        )
+
+    async def _run(self, argv: Sequence[str], pipes: Mapping[str, Incoming | Outgoing]) -> str:
+        """Start conmon and wait until it has left our process; returns what it said."""
+        descriptors = {name: pipe.far for name, pipe in pipes.items()}
+        env = {"PATH": PATH, "TZ": "UTC", **{name: str(fd) for name, fd in descriptors.items()}}
+        process = await self._host.spawn(
+            argv,
+            sandbox=None,
+            env=env,
+            stdin=_QUIET,
+            stdout=_QUIET,
+            stderr=_PIPE,
+            pass_fds=tuple(descriptors.values()),
+        )
+        for pipe in pipes.values():
+            pipe.handed_over()
+        return (await process.communicate())[1].decode(errors="replace")
+
+    async def _runtime(self, *arguments: str) -> None:
+        argv = [self._programs.runtime, "--root", str(self._root), *arguments]
+        process = await self._host.spawn(
+            argv, sandbox=None, env={"PATH": PATH}, stdin=_QUIET, stdout=_QUIET, stderr=_PIPE
+        )
+        said = (await process.communicate())[1].decode(errors="replace")
+        if process.returncode != 0:
+            raise RuntimeFailureError(complaint(said))
+
+
+class Session:
+    """A process beside the first one, and the pipes to its conmon. Its pipes are closed by `close`."""
+
+    def __init__(self) -> None:
+        self._sync, self._attach, self._start = Incoming(), Incoming(), Outgoing()
+        self._start.signal()  # conmon wants two: one to begin, and one to let the process run
+
+    @property
+    def pipes(self) -> Mapping[str, Incoming | Outgoing]:
+        """By the names of the variables that tell conmon their descriptors."""
+        return {"_OCI_SYNCPIPE": self._sync, "_OCI_STARTPIPE": self._start, "_OCI_ATTACHPIPE": self._attach}
+
+    async def ready(self, said: str) -> None:
+        """Wait until clients can connect."""
+        number(await self._attach.line(_MESSAGE_LIMIT), said)
+
+    async def start(self) -> int:
+        """Let the process run; returns its id. Raises `RuntimeFailureError`."""
+        self._start.signal()
+        return number(await self._sync.line(_MESSAGE_LIMIT), "")
+
+    async def ended(self) -> int:
+        """The exit status, once there is one."""
+        return number(await self._sync.line(_MESSAGE_LIMIT), "", refused=False)
+
+    def let_go(self) -> None:
+        """Wait no longer; the process goes on."""
+        self._sync.give_up()
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for pipe in (self._sync, self._attach, self._start):
+            pipe.close()
+
+
+@contextmanager
+def _incoming() -> Iterator[Incoming]:
+    pipe = Incoming()
+    try:
+        yield pipe
+    finally:
+        pipe.close()
+
+
+def streams(*, tty: bool, stdin: bool, stay_open: bool) -> Sequence[str]:
+    """Options of conmon for the streams of a process."""
+    options = [option for option, wanted in (("--terminal", tty), ("--stdin", stdin)) if wanted]
+    return [*options, "--leave-stdin-open"] if stdin and stay_open else options
+
+
+def number(message: bytes, said: str, *, refused: bool = True) -> int:
+    """What conmon reports: a process id or an exit status. Raises `RuntimeFailureError` when it reports a complaint.
+
+    `said` is what it wrote on its standard error, for when there is no report at all.
+    """
+    try:
+        report = json.loads(message)
+        data, text = int(report["data"]), str(report.get("message") or "")
+    except (ValueError, KeyError, TypeError) as error:
+        raise RuntimeFailureError(complaint(said)) from error
+    if refused and data < 0:
+        raise RuntimeFailureError(complaint(text))
+    return data

@@ -1,0 +1,107 @@
+"""Joining and leaving networks. A container that has a sandbox changes at once, any other at its next start."""
+
+from dataclasses import replace
+
+from linkspan.containers.checks import CONTAINER_MODE
+from linkspan.containers.files import host_line
+from linkspan.containers.harbour import Harbour
+from linkspan.containers.register import Life
+from linkspan.containers.starting import addresses_of, own_hostname
+from linkspan.model.containers import Container
+from linkspan.model.errors import ForbiddenError, InvalidError, NotFoundError
+from linkspan.model.networks import Network
+from linkspan.model.requests import Connect, Disconnect, EndpointRequest
+from linkspan.model.sandboxes import Sandbox
+
+_SHARED = "container sharing network namespace with another container or host cannot be connected to any other network"
+_PRIVATE = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+
+
+class Connector:
+    """Connects and disconnects."""
+
+    def __init__(self, harbour: Harbour) -> None:
+        self._harbour = harbour
+
+    async def connect(self, life: Life, endpoint: EndpointRequest) -> None:
+        """Join a network. Raises in Docker's words what cannot be."""
+        async with life.lock:
+            container, network = life.container, self._harbour.engine.network(endpoint.network)
+            _check_connectable(container, network)
+            if self._place(container, network) is not None:
+                raise ForbiddenError(
+                    f"endpoint with name {container.name} already exists in network {network.name}", field="network"
+                )
+            endpoint = replace(endpoint, network=network.name)
+            if container.id in self._harbour.engine.sandboxes:
+                before = self._harbour.engine.sandboxes[container.id]
+                after = await self._harbour.engine.apply(Connect(container.id, endpoint))
+                self._change_hosts(container, before, after)
+            wanted = replace(container.wanted, endpoints=(*container.wanted.endpoints, endpoint))
+            await self._harbour.register.save(life, replace(container, wanted=wanted))
+
+    async def disconnect(self, life: Life, reference: str, *, force: bool) -> None:
+        """Leave a network; with `force`, one that is gone as well."""
+        async with life.lock:
+            container = life.container
+            network = self._find(reference, force=force)
+            name = network.name if network is not None else reference
+            if container.wanted.mode == "host" and name == "host":
+                raise InvalidError(
+                    "cannot disconnect container from host network - container was created in host network mode",
+                    field="network",
+                )
+            place = self._place(container, network) if network is not None else self._named(container, reference)
+            if place is None:
+                raise NotFoundError(
+                    f"container {container.id} is not connected to network {name}", field="network", value=name
+                )
+            before = self._harbour.engine.sandboxes.get(container.id)
+            if network is not None and before is not None and before.endpoint(network.id) is not None:
+                after = await self._harbour.engine.apply(Disconnect(container.id, network.id))
+                self._change_hosts(container, before, after)
+            endpoints = [each for index, each in enumerate(container.wanted.endpoints) if index != place]
+            wanted = replace(container.wanted, endpoints=tuple(endpoints))
+            await self._harbour.register.save(life, replace(container, wanted=wanted))
+
+    def _find(self, reference: str, *, force: bool) -> Network | None:
+        try:
+            return self._harbour.engine.network(reference)
+        except NotFoundError:
+            if force:
+                return None
+            raise
+
+    def _place(self, container: Container, network: Network) -> int | None:
+        """Which of the wanted endpoints is on a network."""
+        for index, endpoint in enumerate(container.wanted.endpoints):
+            found = self._find(endpoint.network, force=True)
+            if found is not None and found.id == network.id:
+                return index
+        return None
+
+    def _named(self, container: Container, name: str) -> int | None:
+        places = (index for index, endpoint in enumerate(container.wanted.endpoints) if endpoint.network == name)
+        return next(places, None)
+
+    def _change_hosts(self, container: Container, before: Sandbox, after: Sandbox) -> None:
+        """Bring /etc/hosts up to date. In place, since it is mounted; what was written inside stays."""
+        hostname, domainname = own_hostname(container), container.wanted.domainname
+        gone = {host_line(each, hostname, domainname) for each in addresses_of(before)}
+        new = [host_line(each, hostname, domainname) for each in addresses_of(after)]
+        path = self._harbour.layout.of(container.id).hosts
+        kept = [line for line in path.read_text().splitlines(keepends=True) if line not in gone - set(new)]
+        path.write_text("".join((*kept, *(line for line in new if line not in kept))))
+
+
+def _check_connectable(container: Container, network: Network) -> None:
+    mode = container.wanted.mode
+    if network.name == "host":
+        text = "cannot connect container to host network - container must be created in host network mode"
+    elif mode == "host" or mode.startswith(CONTAINER_MODE):
+        text = _SHARED
+    elif mode == "none" or network.name == "none":
+        text = _PRIVATE
+    else:
+        return
+    raise InvalidError(text, field="network", value=network.name)

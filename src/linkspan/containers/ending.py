@@ -1,0 +1,95 @@
+"""After the end of a container: its exit status is kept, and everything it held is released."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from linkspan.containers.failures import RuntimeFailureError
+from linkspan.containers.harbour import Harbour
+from linkspan.containers.layout import Places
+from linkspan.containers.monitor import end_strays
+from linkspan.containers.register import Life
+from linkspan.model.containers import Container, ContainerState, Status
+from linkspan.model.errors import LinkspanError
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = 255
+"""The exit status of a container whose monitor could not leave one, as after a power cut (Docker's number)."""
+
+
+class Ender:
+    """Ends containers. The caller holds the lock of the life."""
+
+    def __init__(self, harbour: Harbour) -> None:
+        self._harbour = harbour
+
+    async def finish(self, life: Life) -> None:
+        """The container has ended: release what it held, keep how it ended, tell everyone.
+
+        The order makes it repeatable: whatever has been done when we die is found done by the next of us, and the
+        bundle, which has the exit status, goes last.
+        """
+        harbour, container = self._harbour, life.container
+        places = harbour.layout.of(container.id)
+        state = ended_state(container.state, places, harbour.surroundings.now())
+        if life.execs:
+            await _attempt(
+                "ending what runs in", container, end_strays(harbour.layout.bundles, frozenset({container.id}))
+            )
+        sandbox: list[str | None] = [container.id]
+
+        async def leave() -> None:
+            sandbox[0] = await harbour.berths.leave(container)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_attempt("releasing the network of", container, leave()), name="leave the sandbox")
+            tasks.create_task(_attempt("clearing", container, harbour.clear(container.id)), name="clear the container")
+        ended = replace(container, state=state, sandbox=sandbox[0])
+        await harbour.register.save(life, ended)
+        await _attempt("deleting the bundle of", container, harbour.remove_bundle(container.id))
+        life.monitor = None
+        life.execs.clear()
+        if state.oom_killed:
+            harbour.announce(ended, "oom")
+        harbour.announce(ended, "die", exitCode=str(state.exit_code))
+        if container.wanted.auto_remove or life.leaving:
+            life.leaving = True
+            await self.erase(life)
+        else:
+            life.conclude()
+
+    async def erase(self, life: Life) -> None:
+        """Remove a container that does not run, and everything of it."""
+        harbour, container = self._harbour, life.container
+        if container.state.status is not Status.REMOVING:
+            state = replace(container.state, status=Status.REMOVING)
+            await harbour.register.save(life, replace(container, state=state))
+        await harbour.clear(container.id)
+        await harbour.remove_bundle(container.id)
+        await harbour.remove_data(container.id)
+        await harbour.register.remove(life)
+        harbour.announce(container, "destroy")
+        life.conclude(removed=True)
+
+
+def ended_state(state: ContainerState, places: Places, now: datetime) -> ContainerState:
+    """How a container has ended, by the files its monitor left."""
+    exit_file = places.bundle / "exit"
+    try:
+        code = int(exit_file.read_text())
+        finished = datetime.fromtimestamp(exit_file.stat().st_mtime, UTC)
+    except (OSError, ValueError):
+        code, finished = UNKNOWN, now
+    oom = (places.bundle / "oom").exists()
+    return replace(state, status=Status.EXITED, pid=0, exit_code=code, finished=finished, oom_killed=oom, error="")
+
+
+async def _attempt(what: str, container: Container, work: Awaitable[None]) -> None:
+    """Tear-down never stops at a step that fails: the next start of ours tries again."""
+    try:
+        await work
+    except (LinkspanError, RuntimeFailureError, OSError):
+        log.exception("%s %s failed", what, container.name)

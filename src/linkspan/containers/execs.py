@@ -1,0 +1,166 @@
+"""More processes in a running container (`docker exec`).
+
+Sessions are remembered as long as this process lives, as in Docker; the processes themselves do not depend on it.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from linkspan.containers.attach import Attachment, resize
+from linkspan.containers.conmon import Session
+from linkspan.containers.failures import NOT_EXECUTABLE, OTHER, RuntimeFailureError, exit_status
+from linkspan.containers.harbour import Harbour, remove_tree
+from linkspan.containers.register import Life
+from linkspan.containers.spec import exec_process
+from linkspan.containers.starting import own_hostname, write_json
+from linkspan.containers.tasks import Tasks
+from linkspan.containers.users import find_user
+from linkspan.model.containers import Exec, ExecRequest
+from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
+
+
+@dataclass(eq=False, slots=True)
+class _Session:
+    life: Life
+    value: Exec
+    bundle: Path
+    begun: bool = False
+    process: Session | None = None
+
+
+class Execs:
+    """The sessions of all containers."""
+
+    def __init__(self, harbour: Harbour, tasks: Tasks) -> None:
+        self._harbour = harbour
+        self._tasks = tasks
+        self._sessions: dict[str, _Session] = {}
+        self._letting_go = False
+
+    def create(self, life: Life, request: ExecRequest) -> Exec:
+        """A session for a running container; its process waits for `start`."""
+        _check_running(life)
+        if not request.argv or not request.argv[0]:
+            raise InvalidError("No exec command specified", field="argv")
+        if any("\0" in text for text in (*request.argv, *request.env, request.workdir, request.user)):
+            raise InvalidError("invalid exec: a text holds a NUL", field="argv")
+        id = self._harbour.surroundings.new_id()
+        value = Exec(id, life.container.id, request)
+        self._forget_ended()
+        self._sessions[id] = _Session(life, value, self._harbour.layout.of(life.container.id).exec(id))
+        self._announce(self._sessions[id], "exec_create")
+        return value
+
+    def _forget_ended(self) -> None:
+        """Sessions of containers that are gone."""
+        lives = self._harbour.register.lives
+        self._sessions = {id: one for id, one in self._sessions.items() if one.value.container in lives}
+
+    def get(self, id: str) -> Exec:
+        """A session; `NotFoundError` in Docker's words."""
+        return self._find(id).value
+
+    def _find(self, id: str) -> _Session:
+        session = self._sessions.get(id)
+        if session is None:
+            raise NotFoundError(f"No such exec instance: {id}", field="exec", value=id)
+        return session
+
+    async def start(self, id: str, *, detach: bool) -> Attachment | None:
+        """Start the process of a session; with `detach` it is running, or has failed, when this returns.
+
+        Without, what it says can be read from the attachment, and so can why it could not be started.
+        """
+        session = self._find(id)
+        _check_running(session.life)
+        if session.begun:
+            raise ConflictError(f"Error: Exec command {id} is already running", field="exec", value=id)
+        session.begun = True
+        request = session.value.request
+        attachment = Attachment(
+            stdin=request.attach_stdin,
+            stdout=request.attach_stdout,
+            stderr=request.attach_stderr,
+            resize=partial(resize, session.bundle),
+        )
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        session.value = replace(session.value, running=True)
+        session.life.execs.add(id)
+        work = self._run(session, None if detach else attachment, started)
+        outcome = self._tasks.started(work, f"exec {id[:12]}")
+        if detach:
+            await asyncio.wait([started, outcome], return_when=asyncio.FIRST_COMPLETED)
+            return None
+        return attachment
+
+    async def _run(self, session: _Session, attachment: Attachment | None, started: "asyncio.Future[None]") -> None:
+        """The whole life of the process."""
+        said: list[tuple[int, bytes]] = []
+        code = OTHER
+        try:
+            code = await self._supervise(session, attachment, started)
+        except RuntimeFailureError as failure:
+            code = exit_status(str(failure))
+            said.append((1, f"OCI runtime exec failed: {failure}\r\n".encode()))
+        except (LinkspanError, OSError) as error:
+            code = NOT_EXECUTABLE
+            said.append((1, f"{error}\r\n".encode()))
+        finally:
+            session.value = replace(session.value, running=False, exit_code=code)
+            session.life.execs.discard(session.value.id)
+            if attachment is not None:
+                attachment.conclude(*said)
+        if not self._letting_go:
+            await asyncio.to_thread(remove_tree, session.bundle)
+            self._announce(session, "exec_die", exitCode=str(code))
+
+    async def _supervise(
+        self, session: _Session, attachment: Attachment | None, started: "asyncio.Future[None]"
+    ) -> int:
+        self._write_bundle(session)
+        container, request = session.life.container, session.value.request
+        process = await self._harbour.conmon.exec(container.id, session.value.id, request, session.bundle)
+        session.process = process
+        try:
+            if attachment is not None:
+                await attachment.connect(session.bundle)
+            pid = await process.start()
+            session.value = replace(session.value, pid=pid)
+            self._announce(session, "exec_start")
+            started.set_result(None)
+            return await process.ended()
+        finally:
+            session.process = None
+            process.close()
+
+    def _write_bundle(self, session: _Session) -> None:
+        container, request = session.life.container, session.value.request
+        rootfs = self._harbour.layout.of(container.id).rootfs
+        user = find_user(request.user or container.wanted.user, rootfs)
+        session.bundle.mkdir(mode=0o700)
+        document = exec_process(container.wanted, request, user, own_hostname(container), self._harbour.abilities)
+        write_json(session.bundle / "process.json", document)
+
+    def let_go(self) -> None:
+        """Stop waiting for processes; they go on."""
+        self._letting_go = True
+        for session in self._sessions.values():
+            if session.process is not None:
+                session.process.let_go()
+
+    def resize(self, id: str, height: int, width: int) -> None:
+        """Tell the terminal of a session its size."""
+        resize(self._find(id).bundle, height, width)
+
+    def _announce(self, session: _Session, action: str, **attributes: str) -> None:
+        shown = f"{action}: {' '.join(session.value.request.argv)}" if action != "exec_die" else action
+        self._harbour.announce(session.life.container, shown, execID=session.value.id, **attributes)
+
+
+def _check_running(life: Life) -> None:
+    if not life.running:
+        raise ConflictError(
+            f"container {life.container.id} is not running", field="container", value=life.container.name
+        )

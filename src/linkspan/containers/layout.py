@@ -1,0 +1,87 @@
+"""Where a container's files are.
+
+What must survive a reboot is under the data root: the writable layer, the log, and the files that are mounted over
+those of the root file system. What a reboot ends anyway is under the exec root: the bundle of the runtime and the
+monitor, with the mounted root file system. Every directory bears the container's id, so that leftovers can be told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The paths of one container."""
+
+    data: Path
+    bundle: Path
+
+    @property
+    def upper(self) -> Path:
+        """The writable layer."""
+        return self.data / "upper"
+
+    @property
+    def work(self) -> Path:
+        """The directory overlayfs needs beside the writable layer."""
+        return self.data / "work"
+
+    @property
+    def log(self) -> Path:
+        """What the process wrote, with times."""
+        return self.data / "log"
+
+    @property
+    def hosts(self) -> Path:
+        """Mounted over /etc/hosts."""
+        return self.data / "hosts"
+
+    @property
+    def resolv_conf(self) -> Path:
+        """Mounted over /etc/resolv.conf."""
+        return self.data / "resolv.conf"
+
+    @property
+    def hostname(self) -> Path:
+        """Mounted over /etc/hostname."""
+        return self.data / "hostname"
+
+    @property
+    def rootfs(self) -> Path:
+        """Where the root file system is mounted."""
+        return self.bundle / "rootfs"
+
+    @property
+    def config(self) -> Path:
+        """The runtime's description of the container."""
+        return self.bundle / "config.json"
+
+    def exec(self, id: str) -> Path:
+        """The bundle of one more process."""
+        return self.bundle / f"exec-{id[:12]}"
+
+
+class Layout:
+    """The directories of all containers of one engine."""
+
+    def __init__(self, data_root: Path, exec_root: Path) -> None:
+        self._data = data_root.absolute() / "containers"
+        self.bundles = exec_root.absolute() / "containers"
+        self.runtime_root = exec_root.absolute() / "runtime"
+
+    def of(self, id: str) -> Places:
+        """The paths of the container with that id."""
+        return Places(self._data / id, self.bundles / id)
+
+    def leftovers(self) -> Sequence[str]:
+        """The ids that the exec root knows."""
+        return sorted({*_names(self.bundles), *_names(self.runtime_root)})
+
+    def with_data(self) -> Sequence[str]:
+        """The ids that the data root knows."""
+        return _names(self._data)
+
+
+def _names(directory: Path) -> Sequence[str]:
+    return sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else ()

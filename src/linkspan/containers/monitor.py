@@ -1,0 +1,173 @@
+"""The two processes of a running container, held so that their ids cannot come to mean others.
+
+A process id may be used again as soon as its process has been reaped; a descriptor of the process never means another.
+So the descriptor is opened first, and then it is checked whose it is: conmon's command line names the container's
+bundle, and the first process of the container is conmon's child.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from linkspan.containers.layout import Places
+from linkspan.containers.waiting import readable
+
+DRAIN_SECONDS = 10.0
+"""How long conmon may take to hand over the last output after the container's end."""
+
+
+class Monitor:
+    """A running conmon and the container's first process, as descriptors."""
+
+    def __init__(self, monitor: int, first: int | None) -> None:
+        self._monitor = monitor
+        self._first = first
+        self._let_go = False
+        self._done: asyncio.Future[bool] | None = None
+
+    @classmethod
+    def find(cls, places: Places, pid: int) -> Self | None:
+        """The conmon of a bundle, and the container's first process `pid`; None when conmon is gone."""
+        monitor = _monitor_pid(places)
+        descriptor = _open(monitor)
+        if descriptor is None:
+            return None
+        if str(places.bundle) not in _command_line(monitor):
+            os.close(descriptor)
+            return None
+        first = _open(pid)
+        if first is not None and _parent(pid) != monitor:
+            os.close(first)
+            first = None
+        return cls(descriptor, first)
+
+    async def ended(self, hung: Callable[[], None]) -> bool:
+        """Wait for the end of conmon, which comes after that of the container and of its output.
+
+        False when `let_go` was called instead. `hung` is called when conmon is still there some seconds after the
+        container's first process: somebody who is attached does not read.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[bool] = loop.create_future()
+        self._done = done
+        if self._let_go:
+            return False
+        timer: list[asyncio.TimerHandle] = []
+
+        def first_ended() -> None:
+            assert self._first is not None
+            loop.remove_reader(self._first)
+            timer.append(loop.call_later(DRAIN_SECONDS, hung))
+
+        loop.add_reader(self._monitor, _set, done, True)
+        if self._first is not None:
+            loop.add_reader(self._first, first_ended)
+        try:
+            return await done
+        finally:
+            loop.remove_reader(self._monitor)
+            if self._first is not None:
+                loop.remove_reader(self._first)
+            for handle in timer:
+                handle.cancel()
+
+    def let_go(self) -> None:
+        """Stop waiting; the processes stay."""
+        self._let_go = True
+        if self._done is not None:
+            _set(self._done, False)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the container's first process; nothing happens when it has ended."""
+        _send(self._first, number)
+
+    def kill(self) -> None:
+        """End both processes."""
+        for descriptor in (self._first, self._monitor):
+            _send(descriptor, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the descriptors; the processes stay."""
+        for descriptor in (self._monitor, self._first):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _set(future: "asyncio.Future[bool]", value: bool) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _send(descriptor: int | None, number: int) -> None:
+    if descriptor is not None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, number)
+
+
+def _open(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid) if pid > 0 else None
+    except ProcessLookupError:
+        return None
+
+
+def _monitor_pid(places: Places) -> int:
+    try:
+        return int((places.bundle / "conmon.pid").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _command_line(pid: int | str) -> list[str]:
+    """The arguments of a process; none when it is gone or a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(status.rpartition(")")[2].split()[1])
+
+
+async def end_strays(below: Path, ids: frozenset[str]) -> None:
+    """Kill every program whose arguments name one of the bundles `below`, and wait until it is gone.
+
+    Those are monitors, and what had just been started to become one, of containers that were never finished.
+    """
+    descriptors = []
+    for pid, id in _users_of(below):
+        if id in ids and (descriptor := _open(pid)) is not None:
+            if any(_names(argument, below) == id for argument in _command_line(pid)):
+                _send(descriptor, signal.SIGKILL)
+            descriptors.append(descriptor)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for descriptor in descriptors:
+                tasks.create_task(readable(descriptor), name="the end of a stray monitor")
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _users_of(below: Path) -> Iterator[tuple[int, str]]:
+    """Processes with an argument that names something under a directory, and the name's first part."""
+    for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of names
+        if name.isdecimal():
+            for argument in _command_line(name):
+                if id := _names(argument, below):
+                    yield int(name), id
+                    break
+
+
+def _names(argument: str, below: Path) -> str:
+    prefix = f"{below}/"
+    return argument.removeprefix(prefix).partition("/")[0] if argument.startswith(prefix) else ""

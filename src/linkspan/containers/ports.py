@@ -1,0 +1,67 @@
+"""What the room needs from the machine and from the store, as narrow protocols that it owns."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from linkspan.engine.ports import Process, Stream
+from linkspan.model.containers import Abilities, Container
+
+
+class Host(Protocol):
+    """The machine: programs, mounts and control groups."""
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        sandbox: str | None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        pass_fds: Sequence[int] = (),
+    ) -> Process:
+        """Start a program in the engine's namespace (`sandbox` None); it keeps the descriptors `pass_fds`."""
+        ...
+
+    async def abilities(self) -> Abilities:
+        """What containers can have on this machine."""
+        ...
+
+    async def mount_overlay(self, target: Path, *, lower: Path, upper: Path, work: Path, mark: str) -> None:
+        """Mount `lower`, with changes going to `upper`. Raises `LinkspanError`."""
+        ...
+
+    async def unmount(self, target: Path) -> None:
+        """Take away whatever is mounted at `target`; nothing to do when nothing is."""
+        ...
+
+    async def mounts(self, below: Path) -> Sequence[Path]:
+        """Where something is mounted under a directory."""
+        ...
+
+    async def remove_cgroup(self, path: str) -> None:
+        """Remove a control group, in every hierarchy; nothing to do when it is gone."""
+        ...
+
+    def watch(self, file: Path) -> int:
+        """A descriptor that becomes readable whenever `file` is written to. The caller closes it."""
+        ...
+
+
+class ContainerStore(Protocol):
+    """Remembers containers."""
+
+    async def load_containers(self) -> Sequence[Container]:
+        """Every container, in order of creation."""
+        ...
+
+    async def put_container(self, container: Container) -> None:
+        """Remember a container as it is now."""
+        ...
+
+    async def delete_container(self, id: str) -> None:
+        """Forget a container."""
+        ...

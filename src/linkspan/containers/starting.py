@@ -1,0 +1,216 @@
+"""Starting a container: network, files, root file system, process, in this order, and back when one of them fails."""
+
+import json
+import logging
+import os
+import socket
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from linkspan.containers.failures import OTHER, RuntimeFailureError, exit_status, start_error
+from linkspan.containers.files import hosts, resolv_conf
+from linkspan.containers.harbour import Harbour
+from linkspan.containers.layout import Places
+from linkspan.containers.monitor import Monitor, end_strays
+from linkspan.containers.register import Life
+from linkspan.containers.spec import Json, Setting, spec
+from linkspan.containers.users import find_user
+from linkspan.model.addressing import IPAddress
+from linkspan.model.containers import Container, ContainerState, CreateContainer, MountKind, Status
+from linkspan.model.errors import ConflictError, LinkspanError, NotFoundError, UnavailableError
+from linkspan.model.sandboxes import Sandbox
+from linkspan.plan.objects import mark
+
+log = logging.getLogger(__name__)
+
+_HOST_HOSTS = Path("/etc/hosts")
+_HOST_RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
+
+
+class Starter:
+    """Starts containers. The caller holds the lock of the life."""
+
+    def __init__(self, harbour: Harbour) -> None:
+        self._harbour = harbour
+
+    async def start(self, life: Life) -> bool:
+        """Start; False when it runs already. Returns once the process has been let go, with `life.monitor` set.
+
+        Raises `InvalidError` for a program that cannot be executed, and what the engine refuses; the container then
+        has an exit status and the text of the error, as in Docker, and nothing else is left.
+        """
+        if life.running:
+            return False
+        if life.leaving:
+            raise ConflictError("container is marked for removal and cannot be started", field="container")
+        try:
+            monitor, state = await self._launch(life)
+        except LinkspanError as error:
+            await self._note(life, error)
+            raise
+        container = replace(life.container, state=state, sandbox=life.container.id)
+        try:
+            await self._harbour.register.save(life, container)
+        except LinkspanError:
+            monitor.close()
+            await self._take_back(life.container)
+            raise
+        life.monitor = monitor
+        self._harbour.announce(container, "start")
+        return True
+
+    async def _launch(self, life: Life) -> tuple[Monitor, ContainerState]:
+        container, harbour = life.container, self._harbour
+        conmon = harbour.conmon
+        sandbox = await harbour.berths.enter(container)
+        try:
+            places = await self._prepare(container, sandbox)
+            pid = await conmon.create(container, places)
+            monitor = Monitor.find(places, pid)
+            if monitor is None:
+                raise RuntimeFailureError("the monitor ended at once")
+            try:
+                for attachment in life.attachments:
+                    await attachment.connect(places.bundle)
+                await conmon.start(container.id)
+            except BaseException:
+                monitor.close()
+                raise
+        except RuntimeFailureError as failure:
+            await self._take_back(container)
+            raise start_error(str(failure)) from failure
+        except OSError as error:
+            await self._take_back(container)
+            raise UnavailableError(f"cannot prepare container {container.name}: {error}") from error
+        except BaseException:
+            await self._take_back(container)
+            raise
+        return monitor, ContainerState(Status.RUNNING, pid, started=harbour.surroundings.now())
+
+    async def _prepare(self, container: Container, sandbox: Sandbox) -> Places:
+        """Everything up to the runtime: the files, the root file system, and its description."""
+        harbour = self._harbour
+        places = harbour.layout.of(container.id)
+        wanted = container.wanted
+        _make_directories(places, wanted)
+        owner = harbour.berths.owner(container)
+        if owner is None:
+            hostname, files = own_hostname(container), files_of(places)
+            _write_files(container, places, addresses_of(sandbox), self._gateways())
+        else:  # who shares a network shares its names
+            hostname, files = own_hostname(owner.container), files_of(harbour.layout.of(owner.container.id))
+        await harbour.host.mount_overlay(
+            places.rootfs,
+            lower=Path(wanted.rootfs),
+            upper=places.upper,
+            work=places.work,
+            mark=mark(harbour.engine.id, "container", container.id),
+        )
+        setting = Setting(
+            rootfs=places.rootfs,
+            files=files,
+            namespace=harbour.engine.sandbox(sandbox.id).namespace,
+            hostname=hostname,
+            user=find_user(wanted.user, places.rootfs),
+            abilities=harbour.abilities,
+        )
+        write_json(places.config, spec(container, setting))
+        return places
+
+    def _gateways(self) -> list[IPAddress]:
+        """The host's addresses on the default bridge."""
+        try:
+            return [subnet.gateway for subnet in self._harbour.engine.network("bridge").subnets]
+        except NotFoundError:
+            return []
+
+    async def _take_back(self, container: Container) -> None:
+        """Undo a start. What cannot be undone now is taken away at the next start of ours."""
+        harbour = self._harbour
+        try:
+            await end_strays(harbour.layout.bundles, frozenset({container.id}))
+            await harbour.clear(container.id)
+            await harbour.remove_bundle(container.id)
+        except (LinkspanError, RuntimeFailureError, OSError):
+            log.exception("a start of %s could not be undone", container.name)
+        await harbour.berths.leave(container)
+
+    async def _note(self, life: Life, error: LinkspanError) -> None:
+        """Keep why it could not be started."""
+        life.end_streams()
+        cause = error.__cause__
+        status = exit_status(str(cause)) if isinstance(cause, RuntimeFailureError) else OTHER
+        state = replace(life.container.state, exit_code=status, error=error.message)
+        await self._harbour.register.save(life, replace(life.container, state=state, sandbox=None))
+
+
+def own_hostname(container: Container) -> str:
+    """What a container calls itself: what was asked for, the host's name in its network, else the short id."""
+    wanted = container.wanted
+    return wanted.hostname or (socket.gethostname() if wanted.mode == "host" else container.id[:12])
+
+
+def addresses_of(sandbox: Sandbox) -> list[IPAddress]:
+    """The addresses of a sandbox, in the order of its endpoints."""
+    return [interface.ip for endpoint in sandbox.endpoints for interface in endpoint.addresses]
+
+
+def files_of(places: Places) -> Mapping[str, Path]:
+    """What is mounted over the files of the root file system."""
+    return {
+        "/etc/resolv.conf": places.resolv_conf,
+        "/etc/hostname": places.hostname,
+        "/etc/hosts": places.hosts,
+    }
+
+
+def _make_directories(places: Places, wanted: CreateContainer) -> None:
+    places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    places.bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
+    places.rootfs.mkdir(exist_ok=True)
+    places.work.mkdir(exist_ok=True)
+    if not places.upper.exists():
+        places.upper.mkdir()
+        root = Path(wanted.rootfs).stat()  # the root directory itself is that of the writable layer
+        os.chown(places.upper, root.st_uid, root.st_gid)
+        places.upper.chmod(stat.S_IMODE(root.st_mode))
+    for mount in wanted.mounts:
+        if mount.kind is MountKind.BIND and mount.create:
+            Path(mount.source).mkdir(parents=True, exist_ok=True)
+
+
+def _write_files(
+    container: Container, places: Places, addresses: Sequence[IPAddress], gateways: Sequence[IPAddress]
+) -> None:
+    """In place: a container that shares these files has them mounted."""
+    wanted, hostname = container.wanted, own_hostname(container)
+    host_mode = wanted.mode == "host"
+    if host_mode and not wanted.extra_hosts:
+        text = _read(_HOST_HOSTS)
+    else:
+        text = hosts(wanted, hostname, addresses, gateways)
+    places.hosts.write_text(text)
+    versions = {address.version for address in addresses}
+    places.resolv_conf.write_text(resolv_conf(wanted, _host_resolvers(), versions, host_mode=host_mode))
+    places.hostname.write_text(f"{hostname}\n")
+
+
+def _host_resolvers() -> str:
+    """The host's resolver file: systemd-resolved's own list when the usual file only names its stub."""
+    usual, behind_the_stub = (_read(path) for path in _HOST_RESOLVERS)
+    servers = [line.split()[1:] for line in usual.splitlines() if line.startswith("nameserver")]
+    return behind_the_stub if servers == [["127.0.0.53"]] and behind_the_stub else usual
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def write_json(path: Path, document: Json) -> None:
+    """Write a document for the runtime."""
+    path.write_text(json.dumps(document, indent=1))

@@ -1,0 +1,61 @@
+"""Work that is finished whoever waits for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Tasks:
+    """Runs work in a task group: a caller who is cancelled does not leave a container half started."""
+
+    def __init__(self) -> None:
+        self._group: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Take work while the block runs, and wait for the rest of it at the end.
+
+        An error of the block comes out as itself, not in a group; the work that has begun is finished first.
+        """
+        failure: BaseException | None = None
+        async with asyncio.TaskGroup() as self._group:
+            try:
+                yield
+            except BaseException as error:  # noqa: BLE001 - raised again once the work is finished
+                failure = error
+        self._group = None
+        if failure is not None:
+            raise failure
+
+    def begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Start `work` that nobody waits for."""
+        _ = self.started(work, name)
+
+    def started(self, work: Coroutine[Any, Any, Result], name: str) -> "asyncio.Future[Result]":
+        """Start `work`; the future has its outcome, an error included."""
+        assert self._group is not None, "containers are used inside `running()`"
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._group.create_task(_settle(work, done), name=name)
+        return done
+
+    async def carry_out(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
+        """Do `work` to its end, and wait for it as long as the caller is not cancelled."""
+        return await asyncio.shield(self.started(work, name))
+
+
+async def _settle(work: Coroutine[Any, Any, Result], done: "asyncio.Future[Result]") -> None:
+    try:
+        result = await work
+    except asyncio.CancelledError:
+        done.cancel()
+        raise
+    except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        if not done.cancelled():
+            done.set_exception(error)
+            done.exception()  # nobody may be left to look at it
+    else:
+        if not done.cancelled():
+            done.set_result(result)

@@ -1,0 +1,93 @@
+"""Who a process runs as: `--user` looked up in the root file system's own passwd and group files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from linkspan.model.errors import InvalidError
+
+_LINKS = 40
+"""How many symbolic links a path may lead through (the kernel's number)."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Numbers, as the kernel wants them."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+
+
+def find_user(text: str, root: Path) -> User:
+    """The user `name|uid[:group|gid]` of the root file system at `root`."""
+    return user(text, _read(root, "etc/passwd"), _read(root, "etc/group"))
+
+
+def user(text: str, passwd: str, group: str) -> User:
+    """The user `name|uid[:group|gid]` by the texts of passwd(5) and group(5); empty is root.
+
+    Supplementary groups are those that list the user, unless a group was asked for. Raises `InvalidError`.
+    """
+    wanted, colon, wanted_group = text.partition(":")
+    wanted = wanted or "0"
+    lines = _fields(passwd, 4)
+    entry = next((line for line in lines if wanted in (line[0], line[2])), None)
+    if entry is None and not wanted.isdecimal():
+        raise _missing("user", wanted, "passwd")
+    name, uid, gid = (entry[0], int(entry[2]), int(entry[3])) if entry else ("", int(wanted), 0)
+    members = _fields(group, 3)
+    if colon and wanted_group:
+        return User(uid, _group(wanted_group, members))
+    listed = (int(line[2]) for line in members if name and name in (line[3:] or [""])[0].split(","))
+    return User(uid, gid, tuple(sorted(set(listed))))
+
+
+def _group(wanted: str, members: list[list[str]]) -> int:
+    found = next((int(line[2]) for line in members if wanted in (line[0], line[2])), None)
+    if found is None and not wanted.isdecimal():
+        raise _missing("group", wanted, "group")
+    return int(wanted) if found is None else found
+
+
+def _fields(text: str, least: int) -> list[list[str]]:
+    """The lines of a colon-separated file that have enough fields, and numbers where numbers belong."""
+    lines = (line.split(":") for line in text.splitlines() if not line.startswith("#"))
+    return [line for line in lines if len(line) >= least and all(field.isdecimal() for field in line[2:least])]
+
+
+def _missing(kind: str, name: str, file: str) -> InvalidError:
+    return InvalidError(f"unable to find {kind} {name}: no matching entries in {file} file", field="user", value=name)
+
+
+def _read(root: Path, path: str) -> str:
+    try:
+        return inside(root, path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def inside(root: Path, path: str) -> Path:
+    """The file of the host that `path` means to a process whose root directory is `root`.
+
+    Symbolic links are followed as that process would see them: none leads out. Raises OSError when there are too many.
+    """
+    done: list[str] = []
+    todo = path.split("/")[::-1]
+    links = 0
+    while todo:
+        part = todo.pop()
+        if part == "..":
+            done = done[:-1]
+        elif part not in ("", "."):
+            here = root.joinpath(*done, part)
+            if not here.is_symlink():
+                done.append(part)
+                continue
+            links += 1
+            if links > _LINKS:
+                raise OSError(f"too many symbolic links in {path}")
+            target = str(here.readlink())
+            if target.startswith("/"):
+                done = []
+            todo += target.split("/")[::-1]
+    return root.joinpath(*done)

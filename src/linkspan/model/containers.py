@@ -1,0 +1,168 @@
+"""Containers: a root file system and a process in a sandbox, under Docker's terms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from linkspan.model.requests import EndpointRequest
+
+
+class Status(StrEnum):
+    """Where a container is in its life; Docker's words (`paused` and `restarting` come with what makes them)."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+    REMOVING = "removing"
+
+
+class MountKind(StrEnum):
+    """What is mounted."""
+
+    BIND = "bind"
+    TMPFS = "tmpfs"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount inside: `source` is a path of the host for a bind, empty for tmpfs; `options` as mount(8) spells them.
+
+    `create` makes a missing source a directory, as Docker's `-v` does and its `--mount` does not.
+    """
+
+    kind: MountKind
+    target: str
+    source: str = ""
+    read_only: bool = False
+    options: tuple[str, ...] = ()
+    create: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContainer:
+    """What `docker create` asks for, parsed. Empty text and None mean "the default".
+
+    `rootfs` is a directory of the host, used copy-on-write. `argv` is entrypoint and command together. `mode` is
+    Docker's network mode (`bridge`, `host`, `none`, `container:<name|id>`, or a network's name); `endpoints` say how to
+    join networks, the first being the mode's own.
+    """
+
+    name: str
+    rootfs: str
+    argv: Sequence[str]
+    env: Sequence[str] = ()
+    workdir: str = ""
+    user: str = ""
+    hostname: str = ""
+    domainname: str = ""
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    attach: tuple[bool, bool, bool] = (False, True, True)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    mode: str = ""
+    endpoints: Sequence[EndpointRequest] = ()
+    publish: Sequence[str] = ()
+    exposed: Sequence[str] = ()
+    dns: Sequence[str] = ()
+    dns_search: Sequence[str] = ()
+    dns_options: Sequence[str] = ()
+    extra_hosts: Sequence[str] = ()
+    mounts: Sequence[Mount] = ()
+    cap_add: Sequence[str] = ()
+    cap_drop: Sequence[str] = ()
+    privileged: bool = False
+    read_only: bool = False
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    shm_size: int = 64 << 20
+    stop_signal: str = "SIGTERM"
+    stop_timeout: int = 10
+    auto_remove: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """What has become of the process. Times are None until they happen; `pid` is 0 unless running."""
+
+    status: Status = Status.CREATED
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    started: datetime | None = None
+    finished: datetime | None = None
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as it is remembered. `sandbox` is the id of its sandbox while it has one (from start to exit)."""
+
+    id: str
+    name: str
+    created: datetime
+    wanted: CreateContainer
+    state: ContainerState = ContainerState()
+    sandbox: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecRequest:
+    """`docker exec`: one more process in a running container."""
+
+    argv: Sequence[str]
+    env: Sequence[str] = ()
+    workdir: str = ""
+    user: str = ""
+    tty: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = True
+    attach_stderr: bool = True
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exec:
+    """An exec session: `running` until `exit_code` is known."""
+
+    id: str
+    container: str
+    request: ExecRequest
+    running: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """What a container wrote at one time: 1 is its standard output, 2 its standard error. `data` keeps its line end."""
+
+    stream: int
+    time: datetime
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device node of the machine; `kind` is `c` or `b`."""
+
+    path: str
+    kind: str
+    major: int
+    minor: int
+    mode: int
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What the machine can give to containers.
+
+    `capabilities` are those of our bounding set, which no child can exceed. `unified` tells version 2 of control groups
+    alone from version 1 and the hybrid of both. `devices` are for privileged containers.
+    """
+
+    capabilities: frozenset[str] = frozenset()
+    unified: bool = True
+    devices: tuple[Device, ...] = ()
