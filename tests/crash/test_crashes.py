@@ -2,9 +2,10 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from linkspan.store.sqlite import StoreError
 from tests.crash.rig import InjectedError, Moments, Rig, disagreement, rig
 from tests.support.bystanders import Bystanders, bystanders
 from tests.support.listing import Listing
-from tests.support.packets import Site
+from tests.support.packets import Site, bound
 from tests.support.world import IPTABLES_NAT, NFTABLES, Variant
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -129,6 +130,30 @@ def test_a_killed_engine_leaves_the_state_before_or_after_and_no_packet_is_lost(
 
     assert walk(there.request, "new", before, after) > 4
     assert walk(there.back, "back", after, before) > 4
+
+
+@pytest.mark.parametrize("variant", [NFTABLES, IPTABLES_NAT], ids=str)
+def test_a_flow_that_began_under_a_killed_publish_ends_with_its_rules(machine: Rig, variant: Variant) -> None:
+    """The kernel goes on translating a flow it knows, whatever the rules say by now."""
+    request = Publish("subject", ["7002:72/udp"])
+
+    async def sites(engine: Engine) -> list[Site]:
+        return [Site(name, engine.sandbox(name).namespace or Path()) for name in ("subject", "outsider")]
+
+    subject, outsider = machine.with_engine(sites)
+    with bound(subject, "0.0.0.0", 72, "udp") as server, outsider.socket(4, socket.SOCK_DGRAM) as client:
+        client.connect(("172.17.0.1", 7002))
+        server.settimeout(5)
+        moments = takewhile(lambda moment: machine.killed_at(moment, request, "new") != "before the commit", count())
+        for _ in moments:
+            look(machine)
+        client.send(b"one")
+        assert server.recv(64) == b"one"
+        look(machine)
+        server.settimeout(0.3)
+        client.send(b"two")
+        with pytest.raises(TimeoutError):
+            server.recv(64)
 
 
 @pytest.mark.parametrize("variant", [NFTABLES], ids=str)

@@ -15,7 +15,7 @@ Numbers are those of linux/netfilter/nfnetlink_conntrack.h; the filter's bits ar
 import errno
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -35,7 +35,8 @@ from linkspan.kernel.netlink import (
 from linkspan.kernel.rtnl import FAMILY
 from linkspan.model.addressing import IPAddress, Version
 from linkspan.model.ports import PortRange, Protocol
-from linkspan.plan.objects import HOST, Address, HostPort
+from linkspan.plan import iptables, nftables
+from linkspan.plan.objects import HOST, Address, HostPort, IptablesRule, KernelObject, NftElement
 from linkspan.plan.operations import Operation, Verb
 
 _CT_GET, _CT_DELETE = 0x101, 0x102
@@ -127,13 +128,38 @@ class OfPort:
 Question: TypeAlias = OfAddress | OfPort
 
 
-def questions(operations: Iterable[Operation]) -> list[Question]:
+def _orphans(operations: Sequence[Operation]) -> Iterator[OfPort]:
+    """Ports whose translation goes, with no socket of ours that would go with it. One that leads elsewhere from now
+    on, on another network of its sandbox, keeps its flows.
+    """
+    if any(isinstance(operation.object, HostPort) and operation.verb is not Verb.ADD for operation in operations):
+        return
+    going = {side for op in operations if op.verb is Verb.REMOVE and (side := _host_side(op.object)) is not None}
+    if going:
+        going -= {
+            side for op in operations if op.verb is not Verb.REMOVE and (side := _host_side(op.object)) is not None
+        }
+    yield from (OfPort(*side) for side in sorted(going, key=str))
+
+
+def _host_side(item: KernelObject) -> tuple[Protocol, IPAddress, PortRange] | None:
+    match item:
+        case NftElement():
+            return nftables.host_side(item)
+        case IptablesRule():
+            return iptables.host_side(item)
+        case _:
+            return None
+
+
+def questions(operations: Sequence[Operation]) -> list[Question]:
     """Which flows end with these operations.
 
     A new UDP port counts: clients may have been talking to it before, and such flows are not translated. Those that
-    are belong to a sandbox already: an engine that opens binds every port anew, and must not cut them.
+    are belong to a sandbox already: an engine that opens binds every port anew, and must not cut them. It holds no
+    socket of a port that a dead one had begun to publish, and knows such a port by its translation.
     """
-    found: dict[Question, None] = {}
+    found: dict[Question, None] = dict.fromkeys(_orphans(operations))
     for operation in operations:
         item = operation.object if operation.verb is Verb.REMOVE else operation.previous
         match item:

@@ -19,11 +19,13 @@ Where we differ from Docker, and why:
   state and has no guards in the raw table, which knows no connections. STAGE-1 is asked before all ports are.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from typing import TypeAlias
 
-from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
-from linkspan.model.ports import PortBinding, PortRange
+from linkspan.model.addressing import UNSPECIFIED, VERSIONS, IPAddress, IPNetwork, Version
+from linkspan.model.ports import PortBinding, PortRange, Protocol
 from linkspan.plan.firewall import Guard, Published, Zone
 from linkspan.plan.objects import IptablesChain, IptablesObject, IptablesRule, mark_engine
 
@@ -193,6 +195,19 @@ def _translations(binding: PortBinding, target: IPAddress) -> Iterator[tuple[str
     for offset in range(len(binding.host)):
         port = binding.host.first + offset
         yield _match(binding, PortRange(port, port)), f"{shown}:{binding.target.first + offset}"
+
+
+_HOST_SIDE = re.compile(r"(?:.*?(?<!! )-d (\S+)/\d+ )?.*?-p (\w+) .*--dport (\d+)(?::(\d+))? -j DNAT .*")
+
+
+def host_side(rule: IptablesRule) -> tuple[Protocol, IPAddress, PortRange] | None:
+    """The host's side of what `published` made a DNAT rule of; None for other rules."""
+    match = _HOST_SIDE.fullmatch(rule.spec) if (rule.table, rule.chain) == ("nat", "DOCKER") else None
+    if match is None:
+        return None
+    address, protocol, first, last = match.groups()
+    spelled = ip_address(address) if address else UNSPECIFIED[rule.version]
+    return Protocol(protocol), spelled, PortRange(int(first), int(last or first))
 
 
 def _match(binding: PortBinding, ports: PortRange) -> str:

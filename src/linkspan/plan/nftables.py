@@ -16,9 +16,10 @@ not routed, and reaches postrouting without an input interface.
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2s
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 
-from linkspan.model.addressing import VERSIONS, IPNetwork, Version
+from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
+from linkspan.model.ports import PortRange, Protocol
 from linkspan.plan.firewall import Guard, Published, Zone
 from linkspan.plan.objects import NftChain, NftElement, NftObject, NftRule, NftSet, NftTable
 
@@ -150,6 +151,16 @@ class Nftables:
         for offset in range(len(binding.host)):
             item = f"{prefix}{binding.protocol} . {binding.host.first + offset}"
             yield NftElement(f"{kind}{version}", item, f"{target} . {binding.target.first + offset}", owner)
+
+
+def host_side(element: NftElement) -> tuple[Protocol, IPAddress, PortRange] | None:
+    """The host's side of what `published` made an element of; None for elements of other sets."""
+    if element.set[:-1] not in ("ports", "anyports", "ranges"):
+        return None
+    *address, protocol, ports = element.item.split(" . ")
+    first, _, last = ports.partition("-")
+    spelled = address[0].removesuffix("/0") if address else _ANY[4 if element.set.endswith("4") else 6][:-2]
+    return Protocol(protocol), ip_address(spelled), PortRange(int(first), int(last or first))
 
 
 def _spell(subnet: IPNetwork) -> str:

@@ -166,6 +166,10 @@ async def test_published_ports_show_in_the_list_of_sockets(world: World) -> None
     assert await listening(world.machine) == set()
 
 
+sockets = pytest.mark.parametrize("variant", [NFTABLES, IPTABLES_RELAY], ids=str)  # those with a relay differ
+
+
+@sockets
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "192.0.2.1", "::", "2001:db8::1"])
 async def test_no_host_process_gets_a_port_that_a_sandbox_has(world: World, protocol: str, address: str) -> None:
@@ -175,6 +179,7 @@ async def test_no_host_process_gets_a_port_that_a_sandbox_has(world: World, prot
         bound(world.machine, address, 8080, protocol)
 
 
+@sockets
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "192.0.2.1", "::"])
 async def test_no_sandbox_gets_a_port_that_a_host_process_has(world: World, protocol: str, address: str) -> None:

@@ -4,12 +4,16 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from linkspan.kernel.conntrack import Flow, OfAddress, OfPort, parse_flow, questions
 from linkspan.kernel.netlink import NetlinkFormatError, attribute, nested, u8
-from linkspan.model.ports import PortRange, Protocol
+from linkspan.model.ports import PortBinding, PortRange, Protocol
+from linkspan.plan.firewall import Firewall, Published
+from linkspan.plan.iptables import Iptables
+from linkspan.plan.nftables import Nftables
 from linkspan.plan.objects import HOST, Address, HostPort
 from linkspan.plan.operations import Operation, Verb
 
@@ -63,6 +67,32 @@ def test_what_is_removed_or_replaced_is_asked_about_and_what_is_new_only_for_udp
     ]
     assert questions([Operation(Verb.REPLACE, tcp, tcp)]) == [of_tcp]
     assert questions([Operation(Verb.REMOVE, Address(HOST, "docker0", address.interface))]) == []
+
+
+@pytest.mark.parametrize("backend", [Nftables(), Iptables(userland_proxy=True), Iptables(userland_proxy=False)])
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.1", "::", "2001:db8::1"])
+@pytest.mark.parametrize("target", [80, 8000])
+@pytest.mark.parametrize("protocol", Protocol)
+def test_a_translation_that_goes_without_its_socket_is_asked_about(
+    backend: Firewall, address: str, target: int, protocol: Protocol
+) -> None:
+    host = ip_address(address)
+    binding = PortBinding(protocol, host, PortRange(8000, 8002), PortRange(target, target + 2))
+    objects = list(
+        backend.published(Published(binding, ip_address("10.0.0.3" if host.version == 4 else "fd05::3"), "br0", "o"))
+    )
+    removals = [Operation(Verb.REMOVE, item) for item in objects]
+    asked = [question for question in questions(removals) if isinstance(question, OfPort)]
+    assert {port for question in asked for port in range(question.ports.first, question.ports.last + 1)} == {
+        8000,
+        8001,
+        8002,
+    }
+    assert {(question.protocol, question.address) for question in asked} == {(protocol, host)}
+    held = HostPort(protocol, host, binding.host, "o")
+    additions = [Operation(Verb.ADD, item) for item in objects]
+    assert questions([*removals, *additions]) == []
+    assert questions([*removals, Operation(Verb.REMOVE, held)]) == [OfPort(protocol, host, binding.host)]
 
 
 def test_a_published_port_is_one_of_this_host() -> None:
