@@ -56,6 +56,18 @@ async def test_a_shared_namespace_lives_as_long_as_someone_uses_it(world: World)
     assert world.pins() == [] and engine.sandboxes == {}
 
 
+async def test_removing_a_sandbox_takes_its_network_from_the_processes_that_are_still_in_it(world: World) -> None:
+    await world.open()
+    box = await world.box("a", publish=["8080:80"])
+    world.serve(box, 80)  # the socket keeps the old namespace alive
+    await world.apply(RemoveSandbox("a"))
+    again = await world.box("a", publish=["8080:80"])
+    assert again.v4 == "172.17.0.2"
+    assert await silent(world.neighbour, world.v4, 8080)
+    world.serve(again, 80, name="again")
+    assert await ask(world.neighbour, world.v4, 8080) == f"again {world.neighbour_v4}"
+
+
 async def test_modes_that_contradict_each_other_change_nothing(world: World) -> None:
     engine = await world.open()
     for wishes in (

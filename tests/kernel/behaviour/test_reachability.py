@@ -20,12 +20,15 @@ def variant(request: pytest.FixtureRequest) -> Variant:
     return chosen
 
 
+@pytest.mark.parametrize("strict", [False, True], ids=["", "reverse path filter"])
 @pytest.mark.parametrize("filtered", [True, False], ids=["br_netfilter", "no br_netfilter"])
 async def test_every_client_reaches_a_published_port_with_its_own_address_where_that_can_be(
-    world: World, filtered: bool
+    world: World, filtered: bool, strict: bool
 ) -> None:
-    await world.open()
     world.bridge_netfilter(on=filtered)
+    for scope in ("all", "default"):
+        world.machine.sysctl(f"net.ipv4.conf.{scope}.rp_filter", str(int(strict)))
+    await world.open()
     await world.network("front", ipv6=True, subnets=["10.5.0.0/24", "fd05::/64"])
     await world.network("back", ipv6=True, subnets=["10.6.0.0/24", "fd06::/64"])
     web = await world.box("web", "front", publish=["8080:80", "8080:80/udp"])
