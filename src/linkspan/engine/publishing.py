@@ -10,6 +10,7 @@ from linkspan.model.addressing import UNSPECIFIED, VERSIONS, IPAddress, Version
 from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError
 from linkspan.model.ports import PortBinding, PortRange, PortRequest, Protocol
 from linkspan.model.portspec import parse_publish, parse_published
+from linkspan.model.porttable import PortTable
 from linkspan.model.sandboxes import Mode, Sandbox
 from linkspan.plan.topology import gateway_endpoint
 
@@ -22,18 +23,16 @@ class Bound:
 
     bindings: list[PortBinding] = field(default_factory=list)
     chosen: set[tuple[Protocol, int]] = field(default_factory=set)
-    _taken: dict[tuple[Protocol, Version, int], set[IPAddress]] = field(default_factory=dict)
+    _taken: PortTable = field(default_factory=PortTable)
 
     def add(self, binding: PortBinding) -> None:
         """Take a binding that collides with none of the others."""
         self.bindings.append(binding)
-        for port in range(binding.host.first, binding.host.last + 1):
-            self._taken.setdefault((binding.protocol, binding.version, port), set()).add(binding.address)
+        self._taken.add(binding, "")
 
-    def collides(self, protocol: Protocol, address: IPAddress, port: int) -> bool:
-        """Whether a binding of the same request has the port already."""
-        held = self._taken.get((protocol, address.version, port), set())
-        return bool(held) and (address.is_unspecified or address in held or any(a.is_unspecified for a in held))
+    def holder(self, protocol: Protocol, address: IPAddress, ports: PortRange) -> tuple[int, str] | None:
+        """The lowest port of `ports` that a binding of the same request has already."""
+        return self._taken.holder(protocol, address, ports)
 
 
 def publish(
@@ -135,25 +134,26 @@ def _check_servable(sandbox: Sandbox, address: IPAddress) -> None:
 
 def _check_free(context: Context, sandbox: Sandbox, request: PortRequest, address: IPAddress, bound: Bound) -> None:
     assert request.host is not None
-    for port in range(request.host.first, request.host.last + 1):
-        holder = context.state.port_holder(request.protocol, address, port)
-        if holder is not None or bound.collides(request.protocol, address, port):
-            name = context.state.sandboxes[holder].name if holder is not None else "the same request"
-            raise ConflictError(
-                programming_failed(sandbox, f"Bind for {_shown(address)}:{port} failed: port is already allocated"),
-                field="publish",
-                value=f"{address}:{port}/{request.protocol}",
-                hint=f"{name} has it; choose another host port",
-            )
+    wanted = (request.protocol, address, request.host)
+    taken = context.state.port_holder(*wanted) or bound.holder(*wanted)
+    if taken is not None:
+        port, holder = taken
+        name = context.state.sandboxes[holder].name if holder else "the same request"
+        raise ConflictError(
+            programming_failed(sandbox, f"Bind for {_shown(address)}:{port} failed: port is already allocated"),
+            field="publish",
+            value=f"{address}:{port}/{request.protocol}",
+            hint=f"{name} has it; choose another host port",
+        )
 
 
 def _pick(context: Context, request: PortRequest, addresses: Sequence[IPAddress], bound: Bound) -> PortRange:
     """The first run of free ports that fits, on all addresses at once."""
     size = len(request.target)
     for first in _candidates(context, request, size):
-        ports = range(first, first + size)
-        if all(_is_free(context, request.protocol, address, port, bound) for port in ports for address in addresses):
-            return PortRange(first, first + size - 1)
+        ports = PortRange(first, first + size - 1)
+        if all(_is_free(context, request.protocol, address, ports, bound) for address in addresses):
+            return ports
     raise ExhaustedError(
         "all ports are allocated",
         field="publish",
@@ -177,11 +177,11 @@ def _candidates(context: Context, request: PortRequest, size: int) -> Iterator[i
             yield port
 
 
-def _is_free(context: Context, protocol: Protocol, address: IPAddress, port: int, bound: Bound) -> bool:
+def _is_free(context: Context, protocol: Protocol, address: IPAddress, ports: PortRange, bound: Bound) -> bool:
     return (
-        (protocol, port) not in context.avoid
-        and context.state.port_holder(protocol, address, port) is None
-        and not bound.collides(protocol, address, port)
+        not any((protocol, port) in context.avoid for port in range(ports.first, ports.last + 1))
+        and context.state.port_holder(protocol, address, ports) is None
+        and bound.holder(protocol, address, ports) is None
     )
 
 

@@ -5,14 +5,15 @@ read it. The indexes are derived: rebuilding a state from its networks and sandb
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from linkspan.model.addressing import IPAddress, Version
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
 from linkspan.model.networks import Network
-from linkspan.model.ports import PortBinding, PortRange, Protocol
+from linkspan.model.ports import PortRange, Protocol
+from linkspan.model.porttable import PortTable
 from linkspan.model.sandboxes import Sandbox
 
 Noun = TypeVar("Noun", Network, Sandbox)
@@ -45,7 +46,7 @@ class State:
         self._members: dict[str, dict[str, None]] = {}
         self._sharers: dict[str, dict[str, None]] = {}
         self._host_links: set[str] = set()
-        self._ports: dict[tuple[Protocol, Version, int], dict[IPAddress, str]] = {}
+        self._ports = PortTable()
         self.apply(Change({n.id: n for n in networks}, {s.id: s for s in sandboxes}))
 
     def apply(self, change: Change) -> None:
@@ -97,8 +98,7 @@ class State:
             for address in endpoint.addresses:
                 insort(self._leases[endpoint.network, address.version], int(address.ip))
         for binding in sandbox.ports:
-            for key in _port_keys(binding):
-                self._ports.setdefault(key, {})[binding.address] = sandbox.id
+            self._ports.add(binding, sandbox.id)
 
     def _forget_sandbox(self, sandbox: Sandbox) -> None:
         del self._sandbox_names[sandbox.name]
@@ -113,10 +113,7 @@ class State:
                 leases = self._leases[endpoint.network, address.version]
                 del leases[bisect_left(leases, int(address.ip))]
         for binding in sandbox.ports:
-            for key in _port_keys(binding):
-                del self._ports[key][binding.address]
-                if not self._ports[key]:
-                    del self._ports[key]
+            self._ports.remove(binding, sandbox.id)
 
     def leases(self, network: str, version: Version) -> list[int]:
         """Addresses of a network that are reserved or in use, sorted; do not modify."""
@@ -143,14 +140,9 @@ class State:
         """Whether an endpoint's host end has that interface name."""
         return name in self._host_links
 
-    def port_holder(self, protocol: Protocol, address: IPAddress, port: int) -> str | None:
-        """The sandbox (id) whose binding collides: the same address, or either of the two is unspecified."""
-        held = self._ports.get((protocol, address.version, port))
-        if not held:
-            return None
-        if address.is_unspecified:
-            return next(iter(held.values()))
-        return held.get(address) or next((owner for bound, owner in held.items() if bound.is_unspecified), None)
+    def port_holder(self, protocol: Protocol, address: IPAddress, ports: PortRange) -> tuple[int, str] | None:
+        """The lowest port of `ports` that a binding holds, and the sandbox (id) whose it is."""
+        return self._ports.holder(protocol, address, ports)
 
     def sharers(self, sandbox: str) -> list[Sandbox]:
         """The sandboxes that live in the namespace of this one."""
@@ -178,11 +170,6 @@ class State:
                 value=sandbox,
                 hint="remove that sandbox, or choose another name",
             )
-
-
-def _port_keys(binding: PortBinding) -> Iterator[tuple[Protocol, Version, int]]:
-    ports: PortRange = binding.host
-    return ((binding.protocol, binding.version, port) for port in range(ports.first, ports.last + 1))
 
 
 def _by_prefix(kind: str, objects: Mapping[str, Noun], reference: str) -> Noun:

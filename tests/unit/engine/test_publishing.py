@@ -266,10 +266,10 @@ def test_the_holder_of_a_port_is_who_collides() -> None:
     x = scene.do(CreateSandbox("x", publish=["127.0.0.1:8080:80"]))
     [binding] = x.ports
     held = {
-        address: scene.state.port_holder(binding.protocol, ip_address(address), 8080)
+        address: scene.state.port_holder(binding.protocol, ip_address(address), PortRange(8000, 8080))
         for address in ("0.0.0.0", "127.0.0.1")
     }
-    assert held == {"0.0.0.0": x.id, "127.0.0.1": x.id}
-    assert scene.state.port_holder(binding.protocol, IPv4Address("127.0.0.2"), 8080) is None
-    assert scene.state.port_holder(binding.protocol, IPv6Address("::"), 8080) is None
-    assert scene.state.port_holder(binding.protocol, IPv4Address("127.0.0.1"), 8081) is None
+    assert held == {"0.0.0.0": (8080, x.id), "127.0.0.1": (8080, x.id)}
+    assert scene.state.port_holder(binding.protocol, IPv4Address("127.0.0.2"), binding.host) is None
+    assert scene.state.port_holder(binding.protocol, IPv6Address("::"), binding.host) is None
+    assert scene.state.port_holder(binding.protocol, IPv4Address("127.0.0.1"), PortRange(8081, 8090)) is None
