@@ -95,12 +95,12 @@ async def inspect(call: Call) -> web.StreamResponse:
 
 
 def members(rooms: Rooms, network: Network) -> dict[str, NetworkMember]:
-    """Who is connected, by container id; a sandbox that is no container's goes by its own."""
+    """Who is connected, by the id of the container, which is that of its sandbox."""
     found = {}
     for sandbox in rooms.engine.members(network.id):
         endpoint = sandbox.endpoint(network.id)
         if endpoint is not None:
-            found[rooms.container_of(sandbox.id)] = member_body(sandbox.name, endpoint)
+            found[sandbox.id] = member_body(rooms.member_name(sandbox), endpoint)
     return found
 
 
@@ -112,27 +112,29 @@ async def remove(call: Call) -> web.StreamResponse:
 
 async def connect(call: Call) -> web.StreamResponse:
     """POST /networks/{id}/connect."""
-    await call.rooms.engine.apply(connection(await call.body(NetworkConnect), call))
+    body = await call.body(NetworkConnect)
+    endpoint = wished_endpoint(body, call)
+    if call.rooms.is_container(body.container):
+        await call.rooms.containers.connect(body.container, endpoint)
+    else:
+        await call.rooms.engine.apply(Connect(body.container, endpoint))
     return done(200)
 
 
-def connection(body: NetworkConnect, call: Call) -> Connect:
-    """The request that a body describes."""
+def wished_endpoint(body: NetworkConnect, call: Call) -> EndpointRequest:
+    """The endpoint that a body describes, on a network that exists."""
     network = call.rooms.engine.network(call.name())
-    endpoint = endpoint_request(network.id, body.endpoint_config or EndpointBody())
-    return Connect(call.rooms.sandbox_of(body.container), endpoint)
+    return endpoint_request(network.id, body.endpoint_config or EndpointBody())
 
 
 async def disconnect(call: Call) -> web.StreamResponse:
     """POST /networks/{id}/disconnect."""
-    await call.rooms.engine.apply(disconnection(await call.body(NetworkDisconnect), call))
+    body = await call.body(NetworkDisconnect)
+    if call.rooms.is_container(body.container):
+        await call.rooms.containers.disconnect(body.container, call.name(), force=body.force)
+    else:
+        await call.rooms.engine.apply(Disconnect(body.container, call.name()))
     return done(200)
-
-
-def disconnection(body: NetworkDisconnect, call: Call) -> Disconnect:
-    """The request that a body describes."""
-    network = call.rooms.engine.network(call.name())
-    return Disconnect(call.rooms.sandbox_of(body.container), network.id)
 
 
 def endpoint_request(network: str, body: EndpointBody) -> EndpointRequest:

@@ -1,13 +1,20 @@
 """/linkspan/v1/plan/…: the dry run of a request, under the same method and path. Nothing is touched."""
 
+from dataclasses import replace
+
 from aiohttp import web
 
+from linkspan.api.bodies.containers import ContainerCreate
 from linkspan.api.bodies.linkspan import PlanBody
 from linkspan.api.bodies.networks import NetworkConnect, NetworkCreate, NetworkDisconnect
 from linkspan.api.calls import Call, Route, answer
-from linkspan.api.networks import connection, creation, disconnection, unused
+from linkspan.api.creation import container_request
+from linkspan.api.networks import creation, unused, wished_endpoint
 from linkspan.api.render.status import plan_body
-from linkspan.model.requests import RemoveNetwork
+from linkspan.api.rooms import Rooms
+from linkspan.model.containers import CreateContainer
+from linkspan.model.errors import ConflictError
+from linkspan.model.requests import Connect, CreateSandbox, Disconnect, RemoveNetwork
 
 
 async def create(call: Call) -> web.StreamResponse:
@@ -16,13 +23,18 @@ async def create(call: Call) -> web.StreamResponse:
 
 
 async def connect(call: Call) -> web.StreamResponse:
-    """POST …/networks/{id}/connect."""
-    return answer(plan_body(await call.rooms.engine.plan(connection(await call.body(NetworkConnect), call))))
+    """POST …/networks/{id}/connect. For a container that does not run there is nothing to do: it only remembers."""
+    body = await call.body(NetworkConnect)
+    endpoint = wished_endpoint(body, call)
+    sandbox = call.rooms.sandbox_of(body.container)
+    return answer(plan_body(*([await call.rooms.engine.plan(Connect(sandbox, endpoint))] if sandbox else [])))
 
 
 async def disconnect(call: Call) -> web.StreamResponse:
     """POST …/networks/{id}/disconnect."""
-    return answer(plan_body(await call.rooms.engine.plan(disconnection(await call.body(NetworkDisconnect), call))))
+    body = await call.body(NetworkDisconnect)
+    sandbox = call.rooms.sandbox_of(body.container)
+    return answer(plan_body(*([await call.rooms.engine.plan(Disconnect(sandbox, call.name()))] if sandbox else [])))
 
 
 async def remove(call: Call) -> web.StreamResponse:
@@ -36,9 +48,43 @@ async def prune(call: Call) -> web.StreamResponse:
     return answer(plan_body(*previews))
 
 
+async def run(call: Call) -> web.StreamResponse:
+    """POST …/containers/create: the sandbox that starting the container makes."""
+    wanted = container_request(call.text("name"), await call.body(ContainerCreate))
+    return answer(plan_body(await call.rooms.engine.plan(_sandbox(wanted, call.rooms))))
+
+
+def _sandbox(wanted: CreateContainer, rooms: Rooms) -> CreateSandbox:
+    """The request for the sandbox of a container to be."""
+    name = wanted.name.removeprefix("/") or "container"
+    kind, _, reference = wanted.mode.partition(":")
+    if kind == "container":
+        owner = rooms.sandbox_of(reference)
+        if owner is None:
+            text = f"cannot join network namespace of a non running container: {reference}"
+            raise ConflictError(text, field="mode", value=wanted.mode)
+        return CreateSandbox(name, mode=f"container:{owner}")
+    if wanted.mode in ("host", "none"):
+        return CreateSandbox(name, mode=wanted.mode)
+    own = "bridge" if wanted.mode in ("", "default") else wanted.mode
+    networks = [
+        replace(each, network="bridge" if each.network == "default" else each.network) for each in wanted.endpoints
+    ]
+    return CreateSandbox(name, networks=networks or (own,), publish=wanted.publish)
+
+
 _PLAN = "/linkspan/v1/plan"
 _ANSWER = {200: PlanBody}
 ROUTES = (
+    Route(
+        "POST",
+        f"{_PLAN}/containers/create",
+        run,
+        "What starting a container does to the network",
+        _ANSWER,
+        body=ContainerCreate,
+        query={"name": "its name"},
+    ),
     Route("POST", f"{_PLAN}/networks/create", create, "What creating a network does", _ANSWER, body=NetworkCreate),
     Route(
         "POST",

@@ -1,15 +1,17 @@
 """What the API needs from the rest of the program, as narrow protocols that it owns."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from linkspan.engine.live import LiveSandbox
 from linkspan.engine.preview import Preview
 from linkspan.model.config import Config
+from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogEntry
 from linkspan.model.events import Event
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
-from linkspan.model.requests import Request
+from linkspan.model.requests import EndpointRequest, Request
 from linkspan.model.sandboxes import Sandbox
 
 Result = TypeVar("Result")
@@ -38,4 +40,84 @@ class Engine(Protocol):
 
     def sandbox(self, reference: str) -> LiveSandbox: ...
 
+    def announce(self, event: Event) -> None: ...
+
     def events(self) -> AsyncIterator[Event]: ...
+
+
+class Streams(Protocol):
+    """A client's hold on the streams of a process: pairs of stream (1 or 2) and data."""
+
+    def __aiter__(self) -> AsyncIterator[tuple[int, bytes]]: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def close_stdin(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Containers(Protocol):
+    """Containers: `linkspan.containers.core.Containers`, where each call is described."""
+
+    def get(self, reference: str) -> Container: ...
+
+    def all(self) -> Sequence[Container]: ...
+
+    async def create(self, wanted: CreateContainer) -> Container: ...
+
+    async def start(self, reference: str) -> bool: ...
+
+    async def stop(
+        self,
+        reference: str,
+        *,
+        timeout: int | None = None,  # noqa: ASYNC109 - for the process, not for the call
+        signal: str | None = None,
+    ) -> bool: ...
+
+    async def restart(
+        self,
+        reference: str,
+        *,
+        timeout: int | None = None,  # noqa: ASYNC109 - for the process, not for the call
+        signal: str | None = None,
+    ) -> None: ...
+
+    async def kill(self, reference: str, signal: str = "KILL") -> None: ...
+
+    def wait(self, reference: str, condition: str = "not-running") -> Coroutine[Any, Any, tuple[int, str | None]]: ...
+
+    async def remove(self, reference: str, *, force: bool = False) -> None: ...
+
+    async def rename(self, reference: str, name: str) -> None: ...
+
+    async def connect(self, reference: str, endpoint: EndpointRequest) -> None: ...
+
+    async def disconnect(self, reference: str, network: str, *, force: bool = False) -> None: ...
+
+    def logs(
+        self,
+        reference: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        follow: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        tail: int | None = None,
+    ) -> AsyncIterator[LogEntry]: ...
+
+    async def attach(
+        self, reference: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True
+    ) -> Streams: ...
+
+    async def resize(self, reference: str, height: int, width: int) -> None: ...
+
+    async def exec_create(self, reference: str, request: ExecRequest) -> Exec: ...
+
+    async def exec_start(self, id: str, *, detach: bool = False) -> Streams | None: ...
+
+    def exec(self, id: str) -> Exec: ...
+
+    async def exec_resize(self, id: str, height: int, width: int) -> None: ...

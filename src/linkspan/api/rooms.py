@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 
 from linkspan.api.host import Host
 from linkspan.api.journal import Journal
-from linkspan.api.ports import Engine
+from linkspan.api.ports import Containers, Engine
+from linkspan.model.containers import Status
 from linkspan.model.errors import NotFoundError
+from linkspan.model.sandboxes import Sandbox
 
 
 @dataclass
@@ -21,21 +23,48 @@ class Rooms:
     """The rooms behind the API."""
 
     engine: Engine
+    containers: Containers
     host: Host
     preferences: Preferences = field(default_factory=Preferences)
     journal: Journal = field(default_factory=Journal)
 
-    def container_of(self, sandbox: str) -> str:
-        """The id under which clients know what lives in a sandbox."""
-        return sandbox
+    def sandbox_of(self, reference: str) -> str | None:
+        """The sandbox of a container, None while it has none; or one that is no container's.
 
-    def sandbox_of(self, reference: str) -> str:
-        """The sandbox of a container; `NotFoundError` in Docker's words."""
+        Raises `NotFoundError` in Docker's words.
+        """
         try:
-            return self.engine.sandbox(reference).id
-        except NotFoundError as error:
-            raise NotFoundError(f"No such container: {reference}", field="container", value=reference) from error
+            id = self.containers.get(reference).id
+        except NotFoundError:
+            if self._is_sandbox(reference):
+                return self.engine.sandbox(reference).id
+            raise
+        return id if id in self.engine.sandboxes else None
+
+    def is_container(self, reference: str) -> bool:
+        """Whether a reference means a container, and not a sandbox that somebody made without one."""
+        try:
+            self.containers.get(reference)
+        except NotFoundError:
+            return not self._is_sandbox(reference)
+        return True
+
+    def _is_sandbox(self, reference: str) -> bool:
+        try:
+            self.engine.sandbox(reference)
+        except NotFoundError:
+            return False
+        return True
+
+    def member_name(self, sandbox: Sandbox) -> str:
+        """What lives in a sandbox, by the name clients know it by. A container has the id of its sandbox."""
+        try:
+            return self.containers.get(sandbox.id).name
+        except NotFoundError:
+            return sandbox.name
 
     def container_counts(self) -> tuple[int, int]:
         """How many run, and how many do not."""
-        return len(self.engine.sandboxes), 0
+        states = [container.state.status for container in self.containers.all()]
+        running = states.count(Status.RUNNING)
+        return running, len(states) - running

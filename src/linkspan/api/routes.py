@@ -3,10 +3,19 @@
 Order matters: a path with a fixed end comes before one that takes anything there.
 """
 
-from linkspan.api import events, networks, plans, status, system
+from linkspan.api import attaching, containers, events, execs, networks, plans, status, system
 from linkspan.api.calls import Route
 from linkspan.api.openapi import with_description
 
 ROUTES: tuple[Route, ...] = with_description(
-    (*system.ROUTES, *events.ROUTES, *networks.ROUTES, *plans.ROUTES, *status.ROUTES)
+    (
+        *system.ROUTES,
+        *events.ROUTES,
+        *networks.ROUTES,
+        *attaching.ROUTES,
+        *execs.ROUTES,
+        *containers.ROUTES,
+        *plans.ROUTES,
+        *status.ROUTES,
+    )
 )

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from linkspan import Engine, __version__
+from linkspan import __version__
 from linkspan.api.host import look
 from linkspan.api.rooms import Preferences, Rooms
 from linkspan.api.server import Listener, serving
@@ -20,6 +20,7 @@ from linkspan.daemon.options import OPTIONS
 from linkspan.daemon.settings import Settings, merge, read_settings
 from linkspan.daemon.supervision import notify, pid_file
 from linkspan.model.errors import LinkspanError
+from linkspan.wiring import open_with_containers
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +49,13 @@ async def _serve(settings: Settings, sockets: Sequence[Listener]) -> None:
     """Open the engine and answer requests until a signal ends it."""
     stopping = _stopped_by(signal.SIGTERM, signal.SIGINT)
     data_root = Path(settings.values["data-root"])
-    async with Engine.open(
+    async with open_with_containers(
         data_root=data_root, exec_root=Path(settings.values["exec-root"]), config=settings.engine()
-    ) as engine:
+    ) as (engine, containers):
         for problem in engine.problems:
             log.warning("%s: %s", problem.subject, problem.message)
         preferences = Preferences(settings.values["debug"], settings.values.network_options())
-        rooms = Rooms(engine, look(data_root, __version__, programs=PROGRAMS), preferences)
+        rooms = Rooms(engine, containers, look(data_root, __version__, programs=PROGRAMS), preferences)
         async with serving(rooms, sockets):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, preferences)
             notify("READY=1")

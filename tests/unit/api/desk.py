@@ -17,6 +17,7 @@ from linkspan.api.rooms import Rooms
 from linkspan.api.server import Listener, serving
 from linkspan.engine.core import Engine
 from tests.support.engines import World
+from tests.unit.api.quay import Quay
 
 HOST = Host(
     Path("/data"),
@@ -54,12 +55,15 @@ class Reply:
 class Desk:
     """What a client can do."""
 
-    def __init__(self, session: aiohttp.ClientSession, engine: Engine, world: World, rooms: Rooms, path: Path) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, engine: Engine, world: World, rooms: Rooms, path: Path, quay: Quay
+    ) -> None:
         self.session = session
         self.engine = engine
         self.world = world
         self.rooms = rooms
         self.path = path
+        self.quay = quay
 
     async def ask(
         self, method: str, path: str, body: object = None, *, data: bytes | None = None, headers: Mapping[str, str] = {}
@@ -91,8 +95,9 @@ async def desk(world: World | None = None) -> AsyncIterator[Desk]:
         path = Path(directory) / "socket"
         listening.bind(str(path))
         async with world.engine() as engine:
-            rooms = Rooms(engine, HOST)
+            quay = Quay(engine)
+            rooms = Rooms(engine, quay, HOST)
             async with serving(rooms, [Listener(listening)]):
                 connector = aiohttp.UnixConnector(str(path))
                 async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(10)) as session:
-                    yield Desk(session, engine, world, rooms, path)
+                    yield Desk(session, engine, world, rooms, path, quay)

@@ -1,0 +1,227 @@
+"""/containers: create, list, inspect, start, stop, restart, kill, wait, rename, remove, prune, resize."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from linkspan.api.bodies.containers import ContainerCreate, ContainerCreated, ContainersPruned, WaitBody, WaitError
+from linkspan.api.bodies.inspect import ContainerBody, ContainerItem
+from linkspan.api.calls import Call, Route, answer, done, encoded
+from linkspan.api.creation import container_request, warnings
+from linkspan.api.filters import parse_filters
+from linkspan.api.query import moment
+from linkspan.api.render.containers import container_body, container_item
+from linkspan.api.selection import FILTERS, Selection
+from linkspan.model.containers import Container, Status
+from linkspan.model.errors import InvalidError, LinkspanError
+from linkspan.model.sandboxes import Sandbox
+
+PRUNE_FILTERS = frozenset({"label", "label!", "until"})
+MAX_WINDOW = 65535
+
+
+async def create(call: Call) -> web.StreamResponse:
+    """POST /containers/create."""
+    body = await call.body(ContainerCreate)
+    container = await call.rooms.containers.create(container_request(call.text("name"), body))
+    return answer(ContainerCreated(id=container.id, warnings=warnings(body)), 201)
+
+
+async def list_containers(call: Call) -> web.StreamResponse:
+    """GET /containers/json: the newest first."""
+    rooms = call.rooms
+    chosen = Selection(parse_filters(call.text("filters"), FILTERS), rooms.engine, rooms.containers)
+    limit = call.number("limit")
+    every = call.flag("all") or limit > 0 or chosen.wants_all
+    pairs = [(container, sandbox_of(call, container)) for container in reversed(rooms.containers.all())]
+    found = [
+        container_item(container, sandbox, rooms.engine.networks, call.now)
+        for container, sandbox in pairs
+        if (every or container.state.status is Status.RUNNING) and chosen.takes(container, sandbox)
+    ]
+    return answer(found[:limit] if limit > 0 else found)
+
+
+def sandbox_of(call: Call, container: Container) -> Sandbox | None:
+    """The sandbox of a container that runs: its own, or the one it shares."""
+    if container.state.status is not Status.RUNNING:
+        return None
+    return call.rooms.engine.sandboxes.get(container.id)
+
+
+async def inspect(call: Call) -> web.StreamResponse:
+    """GET /containers/{id}/json."""
+    container = call.rooms.containers.get(call.name())
+    sandbox = sandbox_of(call, container)
+    key = "" if sandbox is None else str(call.rooms.engine.sandbox(sandbox.id).namespace or "")
+    return answer(container_body(container, sandbox, call.rooms.engine.networks, key))
+
+
+async def start(call: Call) -> web.StreamResponse:
+    """POST /containers/{id}/start: 304 when it runs already."""
+    return done(204 if await call.rooms.containers.start(call.name()) else 304)
+
+
+async def stop(call: Call) -> web.StreamResponse:
+    """POST /containers/{id}/stop: 304 when it does not run."""
+    timeout, signal = _ending(call)
+    return done(204 if await call.rooms.containers.stop(call.name(), timeout=timeout, signal=signal) else 304)
+
+
+async def restart(call: Call) -> web.StreamResponse:
+    """POST /containers/{id}/restart."""
+    timeout, signal = _ending(call)
+    await call.rooms.containers.restart(call.name(), timeout=timeout, signal=signal)
+    return done()
+
+
+def _ending(call: Call) -> tuple[int | None, str | None]:
+    return call.number("t") if call.text("t") else None, call.text("signal") or None
+
+
+async def kill(call: Call) -> web.StreamResponse:
+    """POST /containers/{id}/kill."""
+    await call.rooms.containers.kill(call.name(), call.text("signal") or "KILL")
+    return done()
+
+
+async def wait(call: Call) -> web.StreamResponse:
+    """POST /containers/{id}/wait.
+
+    The head goes out at once: the docker command starts the container only when it has it.
+    """
+    waiting = call.rooms.containers.wait(call.name(), call.text("condition") or "not-running")
+    try:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.enable_chunked_encoding()
+        await response.prepare(call.request)
+        code, reason = await waiting
+    finally:
+        waiting.close()
+    await response.write(encoded(WaitBody(status_code=code, error=WaitError(message=reason) if reason else None)))
+    await response.write_eof()
+    return response
+
+
+async def rename(call: Call) -> web.StreamResponse:
+    """POST /containers/{id}/rename."""
+    if not call.text("name"):
+        raise InvalidError("Neither old nor new names may be empty", field="name")
+    await call.rooms.containers.rename(call.name(), call.text("name"))
+    return done()
+
+
+async def remove(call: Call) -> web.StreamResponse:
+    """DELETE /containers/{id}. There are no volumes that `v` could remove."""
+    if call.flag("link"):
+        raise InvalidError("links are not supported", field="link")
+    await call.rooms.containers.remove(call.name(), force=call.flag("force"))
+    return done()
+
+
+async def prune(call: Call) -> web.StreamResponse:
+    """POST /containers/prune: every container that does not run."""
+    removed = []
+    for container in _ended(call):
+        try:
+            await call.rooms.containers.remove(container.id)
+        except LinkspanError:  # somebody started it, or removed it, in the meantime
+            continue
+        removed.append(container.id)
+    return answer(ContainersPruned(containers_deleted=removed or None))
+
+
+def _ended(call: Call) -> Sequence[Container]:
+    """What a prune request means."""
+    filters = parse_filters(call.text("filters"), PRUNE_FILTERS)
+    until = filters.get("until")
+    if len(until) > 1:
+        raise InvalidError("more than one until filter specified", field="filters", value=until[1])
+    before = moment(until[0], field="until", now=call.now) if until else None
+    return [
+        container
+        for container in call.rooms.containers.all()
+        if container.state.status in (Status.CREATED, Status.EXITED)
+        and (before is None or container.created <= before)
+        and filters.labels(container.wanted.labels)
+        and not ("label!" in filters and filters.labels(container.wanted.labels, "label!"))
+    ]
+
+
+async def resize(call: Call) -> web.StreamResponse:
+    """POST /containers/{id}/resize."""
+    await call.rooms.containers.resize(call.name(), *window(call))
+    return done(200)
+
+
+def window(call: Call) -> tuple[int, int]:
+    """Height and width of a terminal."""
+    size = (call.number("h"), call.number("w"))
+    for found in size:
+        if not 0 <= found <= MAX_WINDOW:
+            raise InvalidError(f"invalid size of a terminal: {found}", field="h", value=found)
+    return size
+
+
+_ONE = "/containers/{id:.+}"
+_END = {"t": "seconds until it is killed", "signal": "what tells it to end"}
+ROUTES = (
+    Route(
+        "GET",
+        "/containers/json",
+        list_containers,
+        "List containers",
+        {200: list[ContainerItem]},
+        query={
+            "all": "also those that do not run",
+            "limit": "the newest so many",
+            "size": "accepted, and without effect",
+            "filters": "JSON: keys with the values of which one has to match",
+        },
+    ),
+    Route(
+        "POST",
+        "/containers/create",
+        create,
+        "Create a container",
+        {201: ContainerCreated},
+        body=ContainerCreate,
+        query={"name": "its name", "platform": "accepted, and without effect"},
+        changes=True,
+    ),
+    Route(
+        "POST",
+        "/containers/prune",
+        prune,
+        "Remove containers that do not run",
+        {200: ContainersPruned},
+        query={"filters": "JSON: label, label!, until"},
+        changes=True,
+    ),
+    Route("GET", f"{_ONE}/json", inspect, "Inspect a container", {200: ContainerBody}, query={"size": "no effect"}),
+    Route("POST", f"{_ONE}/start", start, "Start a container", {204: None, 304: None}, changes=True),
+    Route("POST", f"{_ONE}/stop", stop, "Stop a container", {204: None, 304: None}, query=_END, changes=True),
+    Route("POST", f"{_ONE}/restart", restart, "Restart a container", {204: None}, query=_END, changes=True),
+    Route(
+        "POST", f"{_ONE}/kill", kill, "Send a signal", {204: None}, query={"signal": "KILL by default"}, changes=True
+    ),
+    Route(
+        "POST",
+        f"{_ONE}/wait",
+        wait,
+        "Wait for a container",
+        {200: WaitBody},
+        query={"condition": "not-running (default), next-exit or removed"},
+    ),
+    Route("POST", f"{_ONE}/rename", rename, "Rename a container", {204: None}, query={"name": "new"}, changes=True),
+    Route("POST", f"{_ONE}/resize", resize, "Resize its terminal", query={"h": "lines", "w": "columns"}),
+    Route(
+        "DELETE",
+        _ONE,
+        remove,
+        "Remove a container",
+        {204: None},
+        query={"force": "kill it if it runs", "v": "accepted, and without effect", "link": "must be false"},
+        changes=True,
+    ),
+)
