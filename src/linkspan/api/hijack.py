@@ -2,7 +2,8 @@
 
 The client asks for an upgrade, the answer is `101 UPGRADED`, and from then on the connection is a raw stream in both
 directions, of which each side may close its half. aiohttp closes the whole connection when the client closes its half,
-so the transport is handed over to a protocol of our own; what aiohttp has read already goes with it.
+so the transport is handed over to a protocol of our own. What a client sends before it has the head is lost in the
+parser of aiohttp, which keeps it for WebSockets only; Docker's clients wait for the head.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ class Hijacked(web.StreamResponse):
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing: it has ended."""
+        """Nothing: the stream has ended already."""
+        self._eof_sent = True
 
 
 class _Takeover(asyncio.StreamReaderProtocol):
@@ -41,21 +43,6 @@ class _Takeover(asyncio.StreamReaderProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
         self._before.connection_lost(error)
-
-
-class _Tail:
-    """Takes what aiohttp had read behind the request."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """More of the stream."""
-        self._reader.feed_data(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """The protocol that follows tells of the end."""
 
 
 class RawStream:
@@ -85,7 +72,6 @@ async def hijacked(request: web.Request, content_type: str) -> AsyncIterator[Raw
     if transport is None:
         raise ConnectionResetError("the client has gone")
     reader = asyncio.StreamReader(limit=_LIMIT)
-    protocol.set_parser(_Tail(reader))  # type: ignore[arg-type]  # aiohttp means its own for WebSockets
     takeover = _Takeover(reader, protocol)
     transport.set_protocol(takeover)
     takeover.connection_made(transport)

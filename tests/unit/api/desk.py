@@ -65,6 +65,10 @@ class Desk:
         self.path = path
         self.quay = quay
 
+    def url(self, path: str) -> URL:
+        """A path as it is, without being encoded once more."""
+        return URL(f"http://api{path}", encoded=True)
+
     async def ask(
         self, method: str, path: str, body: object = None, *, data: bytes | None = None, headers: Mapping[str, str] = {}
     ) -> Reply:
@@ -73,9 +77,7 @@ class Desk:
             data = json.dumps(body).encode()
         if data is not None:
             headers = {"Content-Type": "application/json", **headers}
-        async with self.session.request(
-            method, URL(f"http://api{path}", encoded=True), data=data, headers=headers
-        ) as reply:
+        async with self.session.request(method, self.url(path), data=data, headers=headers) as reply:
             return Reply(reply.status, dict(reply.headers), await reply.read())
 
     async def get(self, path: str) -> Reply:

@@ -56,10 +56,10 @@ def test_any_bytes_are_a_document_or_one_invalid_error(data: bytes) -> None:
     assert reason.startswith("invalid JSON: ")
 
 
-_SCALARS = st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+_SCALARS = st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 
 
-@given(st.recursive(_SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(st.recursive(_SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
 def test_json_has_nothing_to_complain_about_but_its_encoding(value: object) -> None:
     assert complaint(json.dumps(value).encode()) == "invalid UTF-8 in text"
 
