@@ -67,10 +67,14 @@ class Attachment:
 
     async def _read(self) -> AsyncIterator[tuple[int, bytes]]:
         await self._connected.wait()
-        while packet := await self._receive():
-            stream = _STREAMS.get(packet[0])
-            if stream in self._wanted and stream is not None:
-                yield stream, packet[1:]
+        try:
+            while packet := await self._receive():
+                stream = _STREAMS.get(packet[0])
+                if stream in self._wanted and stream is not None:
+                    yield stream, packet[1:]
+        finally:
+            self._closing = True
+            self._close_unused()
         await self._concluded.wait()
         while self._said:
             yield self._said.popleft()
@@ -128,17 +132,17 @@ class Attachment:
         self._concluded.set()
 
     def cut(self) -> None:
-        """End the stream of a client that does not read, so that conmon is not held up by it."""
+        """Take the streams away from the client: conmon must not wait for one that does not read."""
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
+        self._closing = True
+        self._close_unused()
 
     async def close(self) -> None:
         """Let go of the streams; the process goes on."""
         self.conclude()
         self.cut()
-        self._closing = True
-        self._close_unused()
         self._closed(self)
 
 

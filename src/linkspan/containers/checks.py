@@ -1,7 +1,9 @@
 """Whether what was asked for can be: everything that is wrong with a container before it exists, in Docker's words."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from linkspan.containers.capabilities import granted
 from linkspan.containers.files import extra_host
@@ -21,6 +23,7 @@ _NAMESPACED_SYSCTLS = frozenset(
 
 def checked(wanted: CreateContainer) -> CreateContainer:
     """The request with its mode spelled out; raises `InvalidError` for whatever cannot be."""
+    wanted = _frozen(wanted)
     check_container_name(wanted.name)
     _check_texts(wanted)
     if not wanted.argv or not wanted.argv[0]:
@@ -42,6 +45,17 @@ def checked(wanted: CreateContainer) -> CreateContainer:
     return replace(
         wanted, rootfs=str(rootfs), workdir=_workdir(wanted.workdir), stop_signal=wanted.stop_signal or "SIGTERM"
     )
+
+
+def _frozen(wanted: CreateContainer) -> CreateContainer:
+    """A copy that no caller can change, equal to what the store gives back."""
+    values: dict[str, Any] = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
+    for name, value in values.items():
+        if isinstance(value, list):
+            values[name] = tuple(value)
+        elif isinstance(value, Mapping):
+            values[name] = dict(value)
+    return CreateContainer(**values)
 
 
 def check_container_name(name: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from linkspan.containers.failures import RuntimeFailureError, complaint
 from linkspan.containers.layout import Places
+from linkspan.containers.monitor import end_processes
 from linkspan.containers.ports import Host
 from linkspan.containers.runtime import Programs
 from linkspan.containers.spec import PATH, cgroup
@@ -24,6 +25,10 @@ from linkspan.model.containers import Container, ExecRequest
 
 _QUIET = asyncio.subprocess.DEVNULL
 _PIPE = asyncio.subprocess.PIPE
+
+_ATTEMPTS = 20
+_PAUSE = 0.02
+"""How often, and after which seconds, what is left in the control group of a deleted container is killed."""
 
 _MESSAGE_LIMIT = 64 * 1024
 """conmon quotes at most 8 KiB of a complaint."""
@@ -60,7 +65,13 @@ class Conmon:
         """Forget a container, and kill what is left of it; nothing to do when there is none."""
         if (self._root / id).exists():
             await self._runtime("delete", "--force", id)
-        await self._host.remove_cgroup(cgroup(id))
+        for _ in range(_ATTEMPTS):  # a runtime that was killed half-way leaves its control group, and a dying process
+            members = await self._host.remove_cgroup(cgroup(id))
+            if members is None:
+                return
+            await end_processes(members)
+            await asyncio.sleep(_PAUSE)  # no event tells that version 1 of control groups considers one empty
+        raise RuntimeFailureError(f"the control group of {id[:12]} cannot be emptied")
 
     async def exec(self, container: str, id: str, request: ExecRequest, bundle: Path) -> "Session":
         """Prepare one more process from its bundle. It waits for `Session.start`."""

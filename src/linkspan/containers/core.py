@@ -337,7 +337,7 @@ class Containers:
 
     async def exec_resize(self, id: str, height: int, width: int) -> None:
         """Tell the terminal of a session its size."""
-        self._execs.resize(id, height, width)
+        await self._execs.resize(id, height, width)
 
 
 async def _status(ended: "asyncio.Future[int]") -> tuple[int, str | None]:

@@ -4,7 +4,7 @@ Sessions are remembered as long as this process lives, as in Docker; the process
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from linkspan.containers.users import find_user
 from linkspan.model.containers import Exec, ExecRequest
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 
+START_SECONDS = 10.0
+"""How long a resize waits for the start of the process (Docker's number)."""
+
 
 @dataclass(eq=False, slots=True)
 class _Session:
@@ -28,6 +31,8 @@ class _Session:
     bundle: Path
     begun: bool = False
     process: Session | None = None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the process runs, or is known never to."""
 
 
 class Execs:
@@ -85,22 +90,20 @@ class Execs:
             stderr=request.attach_stderr,
             resize=partial(resize, session.bundle),
         )
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         session.value = replace(session.value, running=True)
         session.life.execs.add(id)
-        work = self._run(session, None if detach else attachment, started)
-        outcome = self._tasks.started(work, f"exec {id[:12]}")
+        self._tasks.begin(self._run(session, None if detach else attachment), f"exec {id[:12]}")
         if detach:
-            await asyncio.wait([started, outcome], return_when=asyncio.FIRST_COMPLETED)
+            await session.settled.wait()
             return None
         return attachment
 
-    async def _run(self, session: _Session, attachment: Attachment | None, started: "asyncio.Future[None]") -> None:
+    async def _run(self, session: _Session, attachment: Attachment | None) -> None:
         """The whole life of the process."""
         said: list[tuple[int, bytes]] = []
         code = OTHER
         try:
-            code = await self._supervise(session, attachment, started)
+            code = await self._supervise(session, attachment)
         except RuntimeFailureError as failure:
             code = exit_status(str(failure))
             said.append((1, f"OCI runtime exec failed: {failure}\r\n".encode()))
@@ -110,15 +113,14 @@ class Execs:
         finally:
             session.value = replace(session.value, running=False, exit_code=code)
             session.life.execs.discard(session.value.id)
+            session.settled.set()
             if attachment is not None:
                 attachment.conclude(*said)
         if not self._letting_go:
             await asyncio.to_thread(remove_tree, session.bundle)
             self._announce(session, "exec_die", exitCode=str(code))
 
-    async def _supervise(
-        self, session: _Session, attachment: Attachment | None, started: "asyncio.Future[None]"
-    ) -> int:
+    async def _supervise(self, session: _Session, attachment: Attachment | None) -> int:
         self._write_bundle(session)
         container, request = session.life.container, session.value.request
         process = await self._harbour.conmon.exec(container.id, session.value.id, request, session.bundle)
@@ -129,7 +131,7 @@ class Execs:
             pid = await process.start()
             session.value = replace(session.value, pid=pid)
             self._announce(session, "exec_start")
-            started.set_result(None)
+            session.settled.set()
             return await process.ended()
         finally:
             session.process = None
@@ -150,9 +152,15 @@ class Execs:
             if session.process is not None:
                 session.process.let_go()
 
-    def resize(self, id: str, height: int, width: int) -> None:
-        """Tell the terminal of a session its size."""
-        resize(self._find(id).bundle, height, width)
+    async def resize(self, id: str, height: int, width: int) -> None:
+        """Tell the terminal of a session its size, once there is one."""
+        session = self._find(id)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await session.settled.wait()
+        except TimeoutError as error:
+            raise ConflictError(f"exec {id} is not running, so its terminal has no size", field="exec") from error
+        resize(session.bundle, height, width)
 
     def _announce(self, session: _Session, action: str, **attributes: str) -> None:
         shown = f"{action}: {' '.join(session.value.request.argv)}" if action != "exec_die" else action

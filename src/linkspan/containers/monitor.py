@@ -8,7 +8,7 @@ bundle, and the first process of the container is conmon's child.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -143,16 +143,26 @@ async def end_strays(below: Path, ids: frozenset[str]) -> None:
 
     Those are monitors, and what had just been started to become one, of containers that were never finished.
     """
+    await end_processes(
+        [pid for pid, id in _users_of(below) if id in ids],
+        lambda pid: any(_names(argument, below) in ids for argument in _command_line(pid)),
+    )
+
+
+async def end_processes(pids: Iterable[int], still_meant: Callable[[int], bool] = lambda _: True) -> None:
+    """Kill processes, and wait until they are gone; `still_meant` is asked once a process cannot become another."""
     descriptors = []
-    for pid, id in _users_of(below):
-        if id in ids and (descriptor := _open(pid)) is not None:
-            if any(_names(argument, below) == id for argument in _command_line(pid)):
-                _send(descriptor, signal.SIGKILL)
+    for pid in pids:
+        if (descriptor := _open(pid)) is not None:
             descriptors.append(descriptor)
+            if still_meant(pid):
+                _send(descriptor, signal.SIGKILL)
+            else:
+                os.close(descriptors.pop())
     try:
         async with asyncio.TaskGroup() as tasks:
             for descriptor in descriptors:
-                tasks.create_task(readable(descriptor), name="the end of a stray monitor")
+                tasks.create_task(readable(descriptor), name="the end of a process")
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

@@ -42,8 +42,8 @@ class Host(Protocol):
         """Where something is mounted under a directory."""
         ...
 
-    async def remove_cgroup(self, path: str) -> None:
-        """Remove a control group, in every hierarchy; nothing to do when it is gone."""
+    async def remove_cgroup(self, path: str) -> Sequence[int] | None:
+        """Remove a control group, in every hierarchy; None when it is gone, else the processes in it."""
         ...
 
     def watch(self, file: Path) -> int:

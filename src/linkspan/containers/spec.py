@@ -120,12 +120,9 @@ def _process(
     *,
     tty: bool,
 ) -> Mapping[str, Json]:
-    who: dict[str, Json] = {"uid": user.uid, "gid": user.gid}
-    if user.groups:
-        who["additionalGids"] = list(user.groups)
     return {
         "terminal": tty,
-        "user": who,
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
         "args": list(argv),
         "env": list(env),
         "cwd": workdir or "/",

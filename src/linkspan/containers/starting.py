@@ -74,6 +74,7 @@ class Starter:
             try:
                 for attachment in life.attachments:
                     await attachment.connect(places.bundle)
+                started = harbour.surroundings.now()
                 await conmon.start(container.id)
             except BaseException:
                 monitor.close()
@@ -87,7 +88,7 @@ class Starter:
         except BaseException:
             await self._take_back(container)
             raise
-        return monitor, ContainerState(Status.RUNNING, pid, started=harbour.surroundings.now())
+        return monitor, ContainerState(Status.RUNNING, pid, started=started)
 
     async def _prepare(self, container: Container, sandbox: Sandbox) -> Places:
         """Everything up to the runtime: the files, the root file system, and its description."""

@@ -11,11 +11,14 @@ _LINKS = 40
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Numbers, as the kernel wants them."""
+    """Numbers, as the kernel wants them. The supplementary groups hold the primary one too.
+
+    A process that gives up its primary group would otherwise gain what the group is denied (CVE-2022-36109).
+    """
 
     uid: int = 0
     gid: int = 0
-    groups: tuple[int, ...] = ()
+    groups: tuple[int, ...] = (0,)
 
 
 def find_user(text: str, root: Path) -> User:
@@ -37,9 +40,10 @@ def user(text: str, passwd: str, group: str) -> User:
     name, uid, gid = (entry[0], int(entry[2]), int(entry[3])) if entry else ("", int(wanted), 0)
     members = _fields(group, 3)
     if colon and wanted_group:
-        return User(uid, _group(wanted_group, members))
+        chosen = _group(wanted_group, members)
+        return User(uid, chosen, (chosen,))
     listed = (int(line[2]) for line in members if name and name in (line[3:] or [""])[0].split(","))
-    return User(uid, gid, tuple(sorted(set(listed))))
+    return User(uid, gid, tuple(sorted({gid, *listed})))
 
 
 def _group(wanted: str, members: list[list[str]]) -> int:

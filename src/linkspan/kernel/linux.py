@@ -108,9 +108,9 @@ class LinuxKernel:
         """Where something is mounted under a directory."""
         return await self._thread.run(lambda: mounts.mounts(below))
 
-    async def remove_cgroup(self, path: str) -> None:
-        """Remove a control group, in every hierarchy."""
-        await self._thread.run(lambda: mounts.remove_cgroup(path))
+    async def remove_cgroup(self, path: str) -> Sequence[int] | None:
+        """Remove a control group, in every hierarchy; None when it is gone, else the processes in it."""
+        return await self._thread.run(lambda: mounts.remove_cgroup(path))
 
     def watch(self, file: Path) -> int:
         """A descriptor that becomes readable whenever `file` is written to."""

@@ -61,12 +61,27 @@ def _unescaped(field: bytes) -> bytes:
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes((int(match[1], 8),)), field)
 
 
-def remove_cgroup(path: str) -> None:
-    """Remove a control group, in every hierarchy; nothing to do when it is gone, or when processes are still in it."""
+def remove_cgroup(path: str) -> Sequence[int] | None:
+    """Remove a control group and those below it, in every hierarchy.
+
+    None when it is gone; otherwise the processes that are in it. It may be there without any: they are just ending.
+    """
     roots = [_CGROUPS] if _unified() else [root for root in _CGROUPS.iterdir() if root.is_dir()]
+    members: set[int] = set()
+    gone = True
     for root in roots:
-        with suppress(FileNotFoundError, OSError):
-            (root / path.lstrip("/")).rmdir()
+        for group, _, _ in os.walk(root / path.lstrip("/"), topdown=False):
+            try:
+                Path(group).rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                gone = False
+                with suppress(FileNotFoundError):
+                    members.update(int(line) for line in Path(group, "cgroup.procs").read_text().split())
+    return None if gone else sorted(members)
 
 
 def abilities() -> Abilities:

@@ -1,0 +1,122 @@
+"""Containers outlive the process that started them, and the next one finds everything out."""
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from linkspan.model.containers import Status
+from tests.support.docks import PATIENCE, Dock
+
+pytestmark = pytest.mark.slow
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(descriptor, ended.set)
+    try:
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+    finally:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def monitor_of(place: Dock, id: str) -> int:
+    return int((place.exec_root / "containers" / id / "conmon.pid").read_text())
+
+
+async def test_what_runs_goes_on_and_is_taken_over(place: Dock) -> None:
+    container = await place.run(name="web", publish=["8080:80"])
+    await place.close()
+    await place.open()
+    assert place.containers.get("web") == container
+    assert (await place.exec("web", "ip", "-4", "address", "show", "eth0"))[0] == 0
+    assert await place.containers.stop("web", timeout=0) is True
+    assert place.containers.get("web").state.exit_code == 137
+
+
+async def test_an_exit_status_is_not_lost_while_nobody_looks(place: Dock) -> None:
+    container = await place.run("sh", "-c", "read line; echo written; exit 5", name="web", open_stdin=True)
+    monitor = monitor_of(place, container.id)
+    streams = await place.containers.attach("web", stdin=True)
+    await streams.write(b"go\n")
+    await place.close()
+    await gone(monitor)
+    await place.open()
+    assert (await asyncio.wait_for(place.containers.wait("web"), PATIENCE))[0] == 5
+    assert [entry.data for entry in await place.log("web")] == [b"written\n"]
+
+
+async def test_a_restart_of_the_machine_ends_everything(place: Dock) -> None:
+    container = await place.run(name="web")
+    await place.close()
+    monitor = monitor_of(place, container.id)
+    os.kill(monitor, signal.SIGKILL)  # a reboot leaves no exit status, and here not even the monitor
+    await place.open()
+    assert (await asyncio.wait_for(place.containers.wait("web"), PATIENCE))[0] == 255
+    assert place.leftovers() == []
+    await place.containers.start("web")
+
+
+async def test_a_monitor_that_dies_takes_its_container_along(place: Dock) -> None:
+    container = await place.run(name="web")
+    exit = place.containers.wait("web", "next-exit")
+    os.kill(monitor_of(place, container.id), signal.SIGKILL)
+    assert (await asyncio.wait_for(exit, PATIENCE))[0] == 255
+    await gone(container.state.pid)
+    assert place.leftovers() == []
+
+
+async def test_auto_removed_containers_that_ended_meanwhile_are_removed(place: Dock) -> None:
+    container = await place.run(name="web", auto_remove=True)
+    await place.close()
+    os.kill(container.state.pid, signal.SIGKILL)
+    await place.open()
+    if place.containers.all():
+        await asyncio.wait_for(place.containers.wait("web", "removed"), PATIENCE)
+    assert list(place.containers.all()) == [] and place.leftovers() == []
+
+
+async def test_a_half_finished_removal_is_finished(place: Dock) -> None:
+    container = await place.run(name="web")
+    await place.containers.stop("web", timeout=0)
+    life = place.containers._register.get("web")
+    state = replace(life.container.state, status=Status.REMOVING)
+    await place.containers._register.save(life, replace(life.container, state=state))
+    await place.close()
+    await place.open()
+    assert list(place.containers.all()) == []
+    assert not (place.data_root / "containers" / container.id).exists()
+
+
+async def test_files_of_nobody_are_deleted(place: Dock) -> None:
+    await place.close()
+    stray = "0" * 64
+    for directory in (
+        place.data_root / "containers" / stray / "upper",
+        place.exec_root / "containers" / stray / "rootfs",
+    ):
+        directory.mkdir(parents=True)
+    await place.open()
+    assert place.leftovers() == []
+
+
+async def test_a_shared_network_is_kept_across_processes(place: Dock) -> None:
+    owner = await place.run(name="owner")
+    await place.run(name="member", mode="container:owner")
+    await place.containers.stop("owner", timeout=0)
+    await place.close()
+    await place.open()
+    assert owner.id in place.engine.sandboxes
+    await place.containers.start("owner")
+    assert (await place.exec("owner", "readlink", "/proc/self/ns/net")) == (
+        await place.exec("member", "readlink", "/proc/self/ns/net")
+    )
+    await place.containers.remove("owner", force=True)
