@@ -10,7 +10,7 @@ from linkspan.containers.core import Containers
 from linkspan.dataplane.relay import Relay
 from linkspan.engine.core import Engine as CoreEngine
 from linkspan.engine.ports import Surroundings
-from linkspan.kernel.firewall import FirewallFactory
+from linkspan.kernel.firewall import FirewallFactory, succeeding
 from linkspan.kernel.iptables import IptablesFirewall
 from linkspan.kernel.linux import LinuxKernel
 from linkspan.kernel.nftables import NftablesFirewall
@@ -110,6 +110,7 @@ async def _parts(
             exec_root=Path(exec_root),
             engine_id=store.engine_id,
             firewall=config.firewall,
+            before=FirewallBackend(await store.recall("firewall") or config.firewall),
             relay=relay,
         )
         stack.push_async_callback(kernel.close)
@@ -117,6 +118,8 @@ async def _parts(
             kernel=kernel, store=store, firewall=planned_firewall(config), config=config, surroundings=surroundings
         )
         await stack.enter_async_context(engine.running())
+        if not engine.problems:  # else what the backend before left may still be there
+            await store.remember("firewall", config.firewall)
         yield engine, kernel, store
 
 
@@ -132,11 +135,18 @@ async def open_kernel(
     exec_root: Path,
     engine_id: str = "lab",
     firewall: FirewallBackend = FirewallBackend.NFTABLES,
+    before: FirewallBackend | None = None,
     relay: Relay | None = None,
 ) -> LinuxKernel:
-    """The kernel of this machine in one network namespace (None: the process's own), without an engine above it."""
+    """The kernel of this machine in one network namespace (None: the process's own), without an engine above it.
+
+    `before` is the firewall backend that was used last; what another one left behind is seen and can be removed.
+    """
+    make = _FIREWALLS[firewall]
+    if before is not None and before is not firewall:
+        make = succeeding(make, _FIREWALLS[before])
     return await LinuxKernel.open(
-        namespace=namespace, exec_root=exec_root, engine_id=engine_id, firewall=_FIREWALLS[firewall], relay=relay
+        namespace=namespace, exec_root=exec_root, engine_id=engine_id, firewall=make, relay=relay
     )
 
 

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS networks (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS sandboxes (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
 """
 
 _SELECT = "SELECT document FROM {} ORDER BY rowid"
@@ -105,6 +106,21 @@ class SqliteStore:
                         self._database.execute(_DELETE.format(table), (id,))
                     else:
                         self._database.execute(_UPSERT.format(table), (id, document))
+
+    async def recall(self, name: str) -> str | None:
+        """The text that was remembered under a name."""
+        query = "SELECT text FROM notes WHERE name = ?"
+        row = await _on(self._thread, lambda: self._database.execute(query, (name,)).fetchone())
+        return None if row is None else str(row[0])
+
+    async def remember(self, name: str, text: str) -> None:
+        """Remember a text under a name, in place of an earlier one."""
+        if await self.recall(name) != text:
+            await _on(self._thread, lambda: self._note(name, text))
+
+    def _note(self, name: str, text: str) -> None:
+        with self._database:
+            self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text))
 
     async def load_containers(self) -> Sequence[Container]:
         """Every container, in order of creation; `DocumentError` when a document is damaged."""
