@@ -181,7 +181,7 @@ def number(message: bytes, said: str, *, refused: bool = True) -> int:
     try:
         report = json.loads(message)
         data, text = int(report["data"]), str(report.get("message") or "")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise RuntimeFailureError(complaint(said)) from error
     if refused and data < 0:
         raise RuntimeFailureError(complaint(text))
