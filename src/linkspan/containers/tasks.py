@@ -1,9 +1,13 @@
 """Work that is finished whoever waits for it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -31,8 +35,8 @@ class Tasks:
             raise failure
 
     def begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Start `work` that nobody waits for."""
-        _ = self.started(work, name)
+        """Start `work` that nobody waits for; an error is logged."""
+        self.started(work, name).add_done_callback(partial(_report, name))
 
     def started(self, work: Coroutine[Any, Any, Result], name: str) -> "asyncio.Future[Result]":
         """Start `work`; the future has its outcome, an error included."""
@@ -44,6 +48,11 @@ class Tasks:
     async def carry_out(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
         """Do `work` to its end, and wait for it as long as the caller is not cancelled."""
         return await asyncio.shield(self.started(work, name))
+
+
+def _report(name: str, done: "asyncio.Future[Any]") -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.error("%s: unexpected %r", name, error, exc_info=error)
 
 
 async def _settle(work: Coroutine[Any, Any, Result], done: "asyncio.Future[Result]") -> None:
