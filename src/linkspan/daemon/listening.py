@@ -23,7 +23,7 @@ def listeners(hosts: Sequence[str], values: Values) -> Iterator[list[Listener]]:
     """A listener for each host while the block runs; sockets made here leave no file behind."""
     with ExitStack() as stack:
         found: list[Listener] = []
-        for host in hosts:
+        for host in sorted(hosts, key=_makes_descriptors):
             scheme, separator, place = host.partition("://")
             if not separator:
                 scheme, place = "unix", host
@@ -36,6 +36,11 @@ def listeners(hosts: Sequence[str], values: Values) -> Iterator[list[Listener]]:
             else:
                 raise InvalidError(f"invalid bind address {host}: expected unix://, fd:// or tcp://", field="host")
         yield found
+
+
+def _makes_descriptors(host: str) -> bool:
+    """What is inherited is looked at first, before its numbers could be those of descriptors made here."""
+    return not host.startswith("fd://")
 
 
 @contextmanager
@@ -134,7 +139,12 @@ def _inherited() -> list[socket.socket]:
     count = int(os.environ.get("LISTEN_FDS", "0"))
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         os.environ.pop(name, None)
-    found = [socket.socket(fileno=number) for number in range(FIRST_INHERITED, FIRST_INHERITED + count)]
+    try:
+        found = [socket.socket(fileno=number) for number in range(FIRST_INHERITED, FIRST_INHERITED + count)]
+    except OSError as error:
+        raise UnavailableError(
+            f"what was passed to the daemon is not a socket: {error.strerror}", field="host"
+        ) from error
     for each in found:
         each.set_inheritable(False)
     return found

@@ -1,0 +1,35 @@
+"""Stock clients against a daemon on a machine of the lab. A test that is a coroutine runs in a loop of its own."""
+
+import asyncio
+import inspect
+from pathlib import Path
+
+import pytest
+
+from tests.clients.harbour import Harbour
+
+
+@pytest.fixture
+def harbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Harbour:
+    """A machine for a daemon; the coroutine test that takes it enters and leaves it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return Harbour(tmp_path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine test. Its machine is entered in the same task, as task groups require."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+
+    async def whole() -> None:
+        place = arguments.get("harbour")
+        if isinstance(place, Harbour):
+            async with place:
+                await pyfuncitem.obj(**arguments)
+        else:
+            await pyfuncitem.obj(**arguments)
+
+    asyncio.run(whole())
+    return True
