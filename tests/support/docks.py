@@ -118,6 +118,11 @@ class Dock:
                     return
         raise AssertionError(f"{reference} ended without writing {text!r}: {seen!r}")
 
+    def ended(self, id: str) -> bool:
+        """Whether a container that is remembered as running has ended, which is being dealt with."""
+        life = self.containers._register.lives[id]
+        return life.running and life.monitor is None
+
     def happened(self) -> list[str]:
         """The events so far, without those about sandboxes."""
         return [f"{event.type} {event.action}" for event in self.events if event.type != "sandbox"]
