@@ -23,7 +23,8 @@ MAX_WINDOW = 65535
 async def create(call: Call) -> web.StreamResponse:
     """POST /containers/create."""
     body = await call.body(ContainerCreate)
-    container = await call.rooms.containers.create(container_request(call.text("name"), body))
+    wanted = call.rooms.preferences.completed(container_request(call.text("name"), body))
+    container = await call.rooms.containers.create(wanted)
     return answer(ContainerCreated(id=container.id, warnings=warnings(body)), 201)
 
 
@@ -128,6 +129,7 @@ async def prune(call: Call) -> web.StreamResponse:
         except LinkspanError:  # somebody started it, or removed it, in the meantime
             continue
         removed.append(container.id)
+    call.rooms.announce("container", "prune", "", call.now, reclaimed="0")
     return answer(ContainersPruned(containers_deleted=removed or None))
 
 

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_BRIDGED = {
+    4: Path("/proc/sys/net/bridge/bridge-nf-call-iptables"),
+    6: Path("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
+}
 _FORWARDING = {4: Path("/proc/sys/net/ipv4/ip_forward"), 6: Path("/proc/sys/net/ipv6/conf/all/forwarding")}
 
 
@@ -34,10 +38,18 @@ class Host:
 
     def forwards(self, version: int) -> bool:
         """Whether the kernel forwards packets of a family."""
-        try:
-            return _FORWARDING[version].read_text().strip() != "0"
-        except OSError:
-            return False
+        return _is_on(_FORWARDING[version])
+
+    def filters_bridged(self, version: int) -> bool:
+        """Whether bridged frames of a family pass the rules of the firewall."""
+        return _is_on(_BRIDGED[version])
+
+
+def _is_on(switch: Path) -> bool:
+    try:
+        return switch.read_text().strip() != "0"
+    except OSError:
+        return False
 
 
 def look(data_root: Path, version: str, *, programs: Mapping[str, str] | None = None) -> Host:

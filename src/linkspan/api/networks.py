@@ -57,7 +57,7 @@ def creation(body: NetworkCreate, call: Call) -> CreateNetwork:
         ipv4=asked_ipv4 is not False,
         ipv6=bool(body.enable_ipv6),
         internal=body.internal,
-        options=call.rooms.preferences.network_options.get(body.driver or "bridge", {}) | body.options,
+        options={**call.rooms.preferences.network_options.get(body.driver or "bridge", {}), **body.options},
         labels=body.labels,
     )
 
@@ -159,6 +159,7 @@ async def prune(call: Call) -> web.StreamResponse:
         except LinkspanError:  # somebody connected to it, or removed it, in the meantime
             continue
         removed.append(network.name)
+    call.rooms.announce("network", "prune", "", call.now, reclaimed="0")
     return answer(NetworksPruned(networks_deleted=removed or None))
 
 

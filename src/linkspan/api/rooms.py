@@ -1,21 +1,41 @@
 """What the handlers work with."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from linkspan.api.host import Host
 from linkspan.api.journal import Journal
 from linkspan.api.ports import Containers, Engine
-from linkspan.model.containers import Status
+from linkspan.model.containers import CreateContainer, Status
 from linkspan.model.errors import NotFoundError
+from linkspan.model.events import Event
 from linkspan.model.sandboxes import Sandbox
 
 
 @dataclass
 class Preferences:
-    """What may change while the API serves: whether to debug, and driver options of new networks by driver."""
+    """What requests do not say, and what may change while the API serves.
+
+    `network_options` are driver options of new networks by driver; the resolvers are for containers that name none.
+    """
 
     debug: bool = False
-    network_options: dict[str, dict[str, str]] = field(default_factory=dict)
+    network_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    dns: Sequence[str] = ()
+    dns_search: Sequence[str] = ()
+    dns_options: Sequence[str] = ()
+
+    def completed(self, wanted: CreateContainer) -> CreateContainer:
+        """A request with the daemon's resolvers where it names none, and has a network of its own."""
+        if wanted.mode.startswith("container:"):
+            return wanted
+        return replace(
+            wanted,
+            dns=wanted.dns or self.dns,
+            dns_search=wanted.dns_search or self.dns_search,
+            dns_options=wanted.dns_options or self.dns_options,
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,10 @@ class Rooms:
             return self.containers.get(sandbox.id).name
         except NotFoundError:
             return sandbox.name
+
+    def announce(self, type: str, action: str, actor: str, now: datetime, **attributes: str) -> None:
+        """Tell everybody what only the API knows."""
+        self.engine.announce(Event(type, action, actor, now, tuple(attributes.items())))
 
     def container_counts(self) -> tuple[int, int]:
         """How many run, and how many do not."""

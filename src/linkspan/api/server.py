@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 GRACE = 5.0
 """Seconds that requests which change something have to finish when the server stops."""
 
+IDLE = 3600.0
+"""Seconds that a connection may be silent between requests: clients keep them in pools, and Docker never ends them."""
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -41,7 +44,11 @@ async def serving(rooms: Rooms, listeners: Sequence[Listener]) -> AsyncIterator[
         recording = tasks.create_task(rooms.journal.record(rooms.engine.events()), name="linkspan event journal")
         streams: set[asyncio.Task[object]] = set()
         runner = web.AppRunner(
-            application(rooms, tasks, streams), handler_cancellation=True, access_log=None, shutdown_timeout=GRACE
+            application(rooms, tasks, streams),
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=GRACE,
+            keepalive_timeout=IDLE,
         )
         await runner.setup()
         try:

@@ -8,6 +8,8 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 from linkspan import __version__
@@ -54,10 +56,10 @@ async def _serve(settings: Settings, sockets: Sequence[Listener]) -> None:
     ) as (engine, containers):
         for problem in engine.problems:
             log.warning("%s: %s", problem.subject, problem.message)
-        preferences = Preferences(settings.values["debug"], settings.values.network_options())
+        preferences = _preferences(settings)
         rooms = Rooms(engine, containers, look(data_root, __version__, programs=PROGRAMS), preferences)
         async with serving(rooms, sockets):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, preferences)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, rooms)
             notify("READY=1")
             log.info("serving on %s", ", ".join(settings.hosts))
             await stopping.wait()
@@ -73,13 +75,25 @@ def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:
     return stopping
 
 
-def _reload(settings: Settings, preferences: Preferences) -> None:
+def _preferences(settings: Settings) -> Preferences:
+    values = settings.values
+    return Preferences(
+        debug=values["debug"],
+        network_options=values.network_options(),
+        dns=tuple(str(address) for address in values["dns"]),
+        dns_search=values["dns-search"],
+        dns_options=values["dns-opts"],
+    )
+
+
+def _reload(settings: Settings, rooms: Rooms) -> None:
     """Take from the configuration file what can change while the daemon runs; a bad file changes nothing."""
     notify("RELOADING=1")
     try:
         if settings.config_file is not None:
-            _take_over(settings, merge(settings.config_file, settings.flags), preferences)
+            _take_over(settings, merge(settings.config_file, settings.flags), rooms.preferences)
         log.info("configuration reloaded")
+        rooms.announce("daemon", "reload", rooms.engine.id, datetime.now(UTC), name=rooms.host.name)
     except LinkspanError as error:
         log.error("configuration not reloaded: %s", error.message)
     finally:
@@ -91,5 +105,6 @@ def _take_over(old: Settings, new: Settings, preferences: Preferences) -> None:
         if not option.reloads and old.values[option.name] != new.values[option.name]:
             log.warning("%s has changed: it takes effect when the daemon is started again", option.name)
     logs.set_level(new.level)
-    preferences.debug = new.values["debug"]
-    preferences.network_options = new.values.network_options()
+    fresh = _preferences(new)
+    for field in fields(Preferences):
+        setattr(preferences, field.name, getattr(fresh, field.name))

@@ -327,3 +327,15 @@ async def test_logs_are_framed_and_stamped(rootfs: str) -> None:
         assert stamped.body[8:] == b"2026-01-01T00:00:00.000000000Z started\n"
         older = await client.get("/v1.41/containers/c1/logs?stdout=1")
         assert older.headers["Content-Type"] == "application/vnd.docker.raw-stream"
+
+
+async def test_the_daemons_resolvers_are_for_containers_that_name_none(rootfs: str) -> None:
+    async with desk() as client:
+        client.rooms.preferences.dns = ("192.0.2.53",)
+        client.rooms.preferences.dns_search = ("x.test",)
+        await created(client, rootfs, "c1")
+        await created(client, rootfs, "c2", HostConfig={"Dns": ["192.0.2.54"]})
+        await created(client, rootfs, "c3", HostConfig={"NetworkMode": "container:c1"})
+        hosts = [(await client.get(f"/containers/{name}/json")).json["HostConfig"] for name in ("c1", "c2", "c3")]
+    assert [host["Dns"] for host in hosts] == [["192.0.2.53"], ["192.0.2.54"], []]
+    assert [host["DnsSearch"] for host in hosts] == [["x.test"], ["x.test"], []]

@@ -136,3 +136,14 @@ async def test_streams_end_when_the_server_stops() -> None:
     async with asyncio.timeout(5):
         assert b"{" not in await reader.read()
     writer.close()
+
+
+async def test_pruning_is_announced() -> None:
+    async with desk() as client, await following(client) as reply:
+        for path in ("/networks/prune", "/containers/prune"):
+            await client.post(path)
+        pruned = await read(reply, 2)
+    assert [(event["Type"], event["Action"], event["Actor"]) for event in pruned] == [
+        ("network", "prune", {"ID": "", "Attributes": {"reclaimed": "0"}}),
+        ("container", "prune", {"ID": "", "Attributes": {"reclaimed": "0"}}),
+    ]

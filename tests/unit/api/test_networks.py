@@ -180,3 +180,13 @@ async def test_prune_removes_what_nobody_uses() -> None:
         assert some.json == {"NetworksDeleted": ["idle"]}
         assert (await client.post("/networks/prune")).json == {"NetworksDeleted": ["kept"]}
         assert await names(client, {"type": ["custom"]}) == {"used"}
+
+
+async def test_the_daemons_options_are_for_networks_that_do_not_set_them() -> None:
+    mtu = "com.docker.network.driver.mtu"
+    async with desk() as client:
+        client.rooms.preferences.network_options = {"bridge": {mtu: "1400"}}
+        await client.post("/networks/create", {"Name": "n1"})
+        await client.post("/networks/create", {"Name": "n2", "Options": {mtu: "1300"}})
+        shown = [(await client.get(f"/networks/{name}")).json["Options"] for name in ("n1", "n2")]
+    assert shown == [{mtu: "1400"}, {mtu: "1300"}]

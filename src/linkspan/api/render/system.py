@@ -70,6 +70,8 @@ def info_body(
         containers_stopped=others,
         plugins=Plugins(volume=["local"], network=[str(driver) for driver in Driver], log=["json-file"]),
         ipv4_forwarding=host.forwards(4),
+        bridge_nf_iptables=host.filters_bridged(4),
+        bridge_nf_ip6tables=host.filters_bridged(6),
         debug=debug,
         system_time=timestamp(now),
         cgroup_version=host.cgroup,
