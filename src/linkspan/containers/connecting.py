@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from linkspan.containers.checks import CONTAINER_MODE
+from linkspan.containers.context import Context
 from linkspan.containers.files import host_line
-from linkspan.containers.harbour import Harbour
 from linkspan.containers.register import Life
 from linkspan.containers.starting import addresses_of, own_hostname
 from linkspan.model.containers import Container
@@ -20,25 +20,25 @@ _PRIVATE = "container cannot be connected to multiple networks with one of the n
 class Connector:
     """Connects and disconnects."""
 
-    def __init__(self, harbour: Harbour) -> None:
-        self._harbour = harbour
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     async def connect(self, life: Life, endpoint: EndpointRequest) -> None:
         """Join a network. Raises in Docker's words what cannot be."""
         async with life.lock:
-            container, network = life.container, self._harbour.engine.network(endpoint.network)
+            container, network = life.container, self._context.engine.network(endpoint.network)
             _check_connectable(container, network)
             if self._place(container, network) is not None:
                 raise ForbiddenError(
                     f"endpoint with name {container.name} already exists in network {network.name}", field="network"
                 )
             endpoint = replace(endpoint, network=network.name)
-            if container.id in self._harbour.engine.sandboxes:
-                before = self._harbour.engine.sandboxes[container.id]
-                after = await self._harbour.engine.apply(Connect(container.id, endpoint))
+            if container.id in self._context.engine.sandboxes:
+                before = self._context.engine.sandboxes[container.id]
+                after = await self._context.engine.apply(Connect(container.id, endpoint))
                 self._change_hosts(container, before, after)
             wanted = replace(container.wanted, endpoints=(*container.wanted.endpoints, endpoint))
-            await self._harbour.register.save(life, replace(container, wanted=wanted))
+            await self._context.register.save(life, replace(container, wanted=wanted))
 
     async def disconnect(self, life: Life, reference: str, *, force: bool) -> None:
         """Leave a network; with `force`, one that is gone as well."""
@@ -56,17 +56,17 @@ class Connector:
                 raise NotFoundError(
                     f"container {container.id} is not connected to network {name}", field="network", value=name
                 )
-            before = self._harbour.engine.sandboxes.get(container.id)
+            before = self._context.engine.sandboxes.get(container.id)
             if network is not None and before is not None and before.endpoint(network.id) is not None:
-                after = await self._harbour.engine.apply(Disconnect(container.id, network.id))
+                after = await self._context.engine.apply(Disconnect(container.id, network.id))
                 self._change_hosts(container, before, after)
             endpoints = [each for index, each in enumerate(container.wanted.endpoints) if index != place]
             wanted = replace(container.wanted, endpoints=tuple(endpoints))
-            await self._harbour.register.save(life, replace(container, wanted=wanted))
+            await self._context.register.save(life, replace(container, wanted=wanted))
 
     def _find(self, reference: str, *, force: bool) -> Network | None:
         try:
-            return self._harbour.engine.network(reference)
+            return self._context.engine.network(reference)
         except NotFoundError:
             if force:
                 return None
@@ -89,7 +89,7 @@ class Connector:
         hostname, domainname = own_hostname(container), container.wanted.domainname
         gone = {host_line(each, hostname, domainname) for each in addresses_of(before)}
         new = [host_line(each, hostname, domainname) for each in addresses_of(after)]
-        path = self._harbour.layout.of(container.id).hosts
+        path = self._context.layout.of(container.id).hosts
         kept = [line for line in path.read_text().splitlines(keepends=True) if line not in gone - set(new)]
         path.write_text("".join((*kept, *(line for line in new if line not in kept))))
 

@@ -15,9 +15,9 @@ from linkspan.containers import logs
 from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.checks import CONTAINER_MODE, check_container_name, checked
 from linkspan.containers.connecting import Connector
+from linkspan.containers.context import Context
 from linkspan.containers.ending import Ender
 from linkspan.containers.execs import Execs
-from linkspan.containers.harbour import Harbour
 from linkspan.containers.layout import Layout
 from linkspan.containers.names import name_of
 from linkspan.containers.ports import ContainerStore, Host
@@ -53,20 +53,20 @@ class Containers:
         runtime: str = "",
     ) -> None:
         layout = Layout(data_root, exec_root)
-        self._harbour = Harbour(engine, host, store, layout, surroundings, runtime)
-        self._register = self._harbour.register
+        self._context = Context(engine, host, store, layout, surroundings, runtime)
+        self._register = self._context.register
         self._tasks = Tasks()
-        self._starter = Starter(self._harbour)
-        self._ender = Ender(self._harbour)
-        self._execs = Execs(self._harbour, self._tasks)
-        self._connector = Connector(self._harbour)
+        self._starter = Starter(self._context)
+        self._ender = Ender(self._context)
+        self._execs = Execs(self._context, self._tasks)
+        self._connector = Connector(self._context)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Containers"]:
         """Take over what runs, clean up what was left half made, and serve until the block ends; containers go on."""
-        self._harbour.abilities = await self._harbour.host.abilities()
+        self._context.abilities = await self._context.host.abilities()
         await self._register.load()
-        found = await take_over(self._harbour, self._ender)
+        found = await take_over(self._context, self._ender)
         async with self._tasks.open():
             for life in found.running:
                 self._watch(life)
@@ -122,14 +122,14 @@ class Containers:
 
         Networks are looked up at start, as in Docker.
         """
-        id = self._harbour.surroundings.new_id()
+        id = self._context.surroundings.new_id()
         wanted = checked(replace(wanted, name=wanted.name.removeprefix("/") or self._free_name(id)))
         if wanted.mode.startswith(CONTAINER_MODE):
             owner = self._register.get(wanted.mode.removeprefix(CONTAINER_MODE))
             wanted = replace(wanted, mode=f"{CONTAINER_MODE}{owner.container.id}")
-        container = Container(id, wanted.name, self._harbour.surroundings.now(), wanted)
+        container = Container(id, wanted.name, self._context.surroundings.now(), wanted)
         await self._tasks.carry_out(self._register.add(container), f"create {container.name}")
-        self._harbour.announce(container, "create")
+        self._context.announce(container, "create")
         return container
 
     def _free_name(self, id: str) -> str:
@@ -173,20 +173,20 @@ class Containers:
         if not done:
             self._signal(life, signals.SIGKILL)
             await ended
-        self._harbour.announce(life.container, "stop")
+        self._context.announce(life.container, "stop")
         return True
 
     def _signal(self, life: Life, number: int) -> None:
         if life.monitor is not None:
             life.monitor.signal(number)
-            self._harbour.announce(life.container, "kill", signal=str(int(number)))
+            self._context.announce(life.container, "kill", signal=str(int(number)))
 
     async def restart(self, reference: str, *, timeout: int | None = None, signal: str | None = None) -> None:  # noqa: ASYNC109 - Docker\'s
         """Stop, if it runs, and start."""
         life = self._register.get(reference)
         await self.stop(life.container.id, timeout=timeout, signal=signal)
         await self.start(life.container.id)
-        self._harbour.announce(life.container, "restart")
+        self._context.announce(life.container, "restart")
 
     async def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to the process; for SIGKILL, wait for its end. Raises `ConflictError` when it does not run."""
@@ -254,7 +254,7 @@ class Containers:
         if name == old:
             raise InvalidError("Renaming a container with the same name as its current name", field="name", value=name)
         await self._tasks.carry_out(self._rename(life, name), f"rename {old}")
-        self._harbour.announce(life.container, "rename", oldName=f"/{old}")
+        self._context.announce(life.container, "rename", oldName=f"/{old}")
 
     async def _rename(self, life: Life, name: str) -> None:
         async with life.lock:
@@ -288,18 +288,18 @@ class Containers:
     ) -> AsyncIterator[LogEntry]:
         """What the container has written; with `follow`, also what it writes until it ends."""
         life = self._register.get(reference)
-        path = self._harbour.layout.of(life.container.id).log
+        path = self._context.layout.of(life.container.id).log
         selection = logs.Selection(stdout, stderr, since, until)
         if not follow or not life.running:
             return logs.entries(path, selection, tail, None)
-        return logs.follow(path, selection, tail, self._harbour.host.watch, life.next_exit())
+        return logs.follow(path, selection, tail, self._context.host.watch, life.next_exit())
 
     async def attach(
         self, reference: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True
     ) -> Attachment:
         """The streams of the process. Before it is started, they are connected just before its first instruction."""
         life = self._register.get(reference)
-        bundle = self._harbour.layout.of(life.container.id).bundle
+        bundle = self._context.layout.of(life.container.id).bundle
         attachment = Attachment(
             stdin=stdin, stdout=stdout, stderr=stderr, resize=partial(resize, bundle), closed=partial(_detach, life)
         )
@@ -310,7 +310,7 @@ class Containers:
                     await attachment.connect(bundle)
                 except OSError:  # it has just ended
                     attachment.conclude()
-        self._harbour.announce(life.container, "attach")
+        self._context.announce(life.container, "attach")
         return attachment
 
     async def resize(self, reference: str, height: int, width: int) -> None:
@@ -318,8 +318,8 @@ class Containers:
         life = self._register.get(reference)
         if not life.running:
             raise ConflictError(f"container {life.container.id} is not running", field="container", value=reference)
-        resize(self._harbour.layout.of(life.container.id).bundle, height, width)
-        self._harbour.announce(life.container, "resize", height=str(height), width=str(width))
+        resize(self._context.layout.of(life.container.id).bundle, height, width)
+        self._context.announce(life.container, "resize", height=str(height), width=str(width))
 
     # -------------------------------------------------------------------------------------------------------- execs
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from linkspan.containers.context import Context
 from linkspan.containers.failures import RuntimeFailureError
-from linkspan.containers.harbour import Harbour
 from linkspan.containers.layout import Places
 from linkspan.containers.monitor import end_strays
 from linkspan.containers.register import Life
@@ -23,8 +23,8 @@ UNKNOWN = 255
 class Ender:
     """Ends containers. The caller holds the lock of the life."""
 
-    def __init__(self, harbour: Harbour) -> None:
-        self._harbour = harbour
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     async def finish(self, life: Life) -> None:
         """The container has ended: release what it held, keep how it ended, tell everyone.
@@ -32,29 +32,29 @@ class Ender:
         The order makes it repeatable: whatever has been done when we die is found done by the next of us, and the
         bundle, which has the exit status, goes last.
         """
-        harbour, container = self._harbour, life.container
-        places = harbour.layout.of(container.id)
-        state = ended_state(container.state, places, harbour.surroundings.now())
+        context, container = self._context, life.container
+        places = context.layout.of(container.id)
+        state = ended_state(container.state, places, context.surroundings.now())
         if life.execs:
             await _attempt(
-                "ending what runs in", container, end_strays(harbour.layout.bundles, frozenset({container.id}))
+                "ending what runs in", container, end_strays(context.layout.bundles, frozenset({container.id}))
             )
         sandbox: list[str | None] = [container.id]
 
         async def leave() -> None:
-            sandbox[0] = await harbour.berths.leave(container)
+            sandbox[0] = await context.sandboxes.leave(container)
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_attempt("releasing the network of", container, leave()), name="leave the sandbox")
-            tasks.create_task(_attempt("clearing", container, harbour.clear(container.id)), name="clear the container")
+            tasks.create_task(_attempt("clearing", container, context.clear(container.id)), name="clear the container")
         ended = replace(container, state=state, sandbox=sandbox[0])
-        await harbour.register.save(life, ended)
-        await _attempt("deleting the bundle of", container, harbour.remove_bundle(container.id))
+        await context.register.save(life, ended)
+        await _attempt("deleting the bundle of", container, context.remove_bundle(container.id))
         life.monitor = None
         life.execs.clear()
         if state.oom_killed:
-            harbour.announce(ended, "oom")
-        harbour.announce(ended, "die", exitCode=str(state.exit_code))
+            context.announce(ended, "oom")
+        context.announce(ended, "die", exitCode=str(state.exit_code))
         if container.wanted.auto_remove or life.leaving:
             life.leaving = True
             await self.erase(life)
@@ -63,15 +63,15 @@ class Ender:
 
     async def erase(self, life: Life) -> None:
         """Remove a container that does not run, and everything of it."""
-        harbour, container = self._harbour, life.container
+        context, container = self._context, life.container
         if container.state.status is not Status.REMOVING:
             state = replace(container.state, status=Status.REMOVING)
-            await harbour.register.save(life, replace(container, state=state))
-        await harbour.clear(container.id)
-        await harbour.remove_bundle(container.id)
-        await harbour.remove_data(container.id)
-        await harbour.register.remove(life)
-        harbour.announce(container, "destroy")
+            await context.register.save(life, replace(container, state=state))
+        await context.clear(container.id)
+        await context.remove_bundle(container.id)
+        await context.remove_data(container.id)
+        await context.register.remove(life)
+        context.announce(container, "destroy")
         life.conclude(removed=True)
 
 

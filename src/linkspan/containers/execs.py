@@ -10,8 +10,8 @@ from pathlib import Path
 
 from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.conmon import Session
+from linkspan.containers.context import Context, remove_tree
 from linkspan.containers.failures import NOT_EXECUTABLE, OTHER, RuntimeFailureError, exit_status
-from linkspan.containers.harbour import Harbour, remove_tree
 from linkspan.containers.register import Life
 from linkspan.containers.spec import exec_process
 from linkspan.containers.starting import own_hostname, write_json
@@ -38,8 +38,8 @@ class _Session:
 class Execs:
     """The sessions of all containers."""
 
-    def __init__(self, harbour: Harbour, tasks: Tasks) -> None:
-        self._harbour = harbour
+    def __init__(self, context: Context, tasks: Tasks) -> None:
+        self._context = context
         self._tasks = tasks
         self._sessions: dict[str, _Session] = {}
         self._letting_go = False
@@ -51,16 +51,16 @@ class Execs:
             raise InvalidError("No exec command specified", field="argv")
         if any("\0" in text for text in (*request.argv, *request.env, request.workdir, request.user)):
             raise InvalidError("invalid exec: a text holds a NUL", field="argv")
-        id = self._harbour.surroundings.new_id()
+        id = self._context.surroundings.new_id()
         value = Exec(id, life.container.id, request)
         self._forget_ended()
-        self._sessions[id] = _Session(life, value, self._harbour.layout.of(life.container.id).exec(id))
+        self._sessions[id] = _Session(life, value, self._context.layout.of(life.container.id).exec(id))
         self._announce(self._sessions[id], "exec_create")
         return value
 
     def _forget_ended(self) -> None:
         """Sessions of containers that are gone."""
-        lives = self._harbour.register.lives
+        lives = self._context.register.lives
         self._sessions = {id: one for id, one in self._sessions.items() if one.value.container in lives}
 
     def get(self, id: str) -> Exec:
@@ -123,7 +123,7 @@ class Execs:
     async def _supervise(self, session: _Session, attachment: Attachment | None) -> int:
         self._write_bundle(session)
         container, request = session.life.container, session.value.request
-        process = await self._harbour.conmon.exec(container.id, session.value.id, request, session.bundle)
+        process = await self._context.conmon.exec(container.id, session.value.id, request, session.bundle)
         session.process = process
         try:
             if attachment is not None:
@@ -139,10 +139,10 @@ class Execs:
 
     def _write_bundle(self, session: _Session) -> None:
         container, request = session.life.container, session.value.request
-        rootfs = self._harbour.layout.of(container.id).rootfs
+        rootfs = self._context.layout.of(container.id).rootfs
         user = find_user(request.user or container.wanted.user, rootfs)
         session.bundle.mkdir(mode=0o700)
-        document = exec_process(container.wanted, request, user, own_hostname(container), self._harbour.abilities)
+        document = exec_process(container.wanted, request, user, own_hostname(container), self._context.abilities)
         write_json(session.bundle / "process.json", document)
 
     def let_go(self) -> None:
@@ -164,7 +164,7 @@ class Execs:
 
     def _announce(self, session: _Session, action: str, **attributes: str) -> None:
         shown = f"{action}: {' '.join(session.value.request.argv)}" if action != "exec_die" else action
-        self._harbour.announce(session.life.container, shown, execID=session.value.id, **attributes)
+        self._context.announce(session.life.container, shown, execID=session.value.id, **attributes)
 
 
 def _check_running(life: Life) -> None:

@@ -1,4 +1,4 @@
-"""Names for containers that were given none: an adjective and a ship or a harbour word."""
+"""Names for containers that were given none: an adjective and a ship or a context word."""
 
 ADJECTIVES = (
     "able amber brave brisk calm clear crisp deft eager early even fair fleet fresh gentle glad golden grand "
@@ -8,7 +8,7 @@ ADJECTIVES = (
 ).split()
 NOUNS = (
     "anchor barge beacon berth boom bow bridge buoy cape cargo channel clipper coast compass cove crane current "
-    "cutter deck dinghy dock ferry fjord frigate gale galley gangway harbour haven hawser helm hull island jetty "
+    "cutter deck dinghy dock ferry fjord frigate gale galley gangway context haven hawser helm hull island jetty "
     "keel ketch lagoon lantern ledger lock mast moorage pier pilot port quay rigging rudder sail schooner sextant "
     "shoal skiff sloop sound span strait tide tiller trawler tug voyage wharf"
 ).split()

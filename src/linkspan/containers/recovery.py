@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from linkspan.containers.context import Context
 from linkspan.containers.ending import Ender
 from linkspan.containers.failures import RuntimeFailureError
-from linkspan.containers.harbour import Harbour
 from linkspan.containers.monitor import Monitor, end_strays
 from linkspan.containers.register import Life
 from linkspan.model.containers import Status
@@ -23,7 +23,7 @@ class Found:
     ended: Sequence[Life]
 
 
-async def take_over(harbour: Harbour, ender: Ender) -> Found:
+async def take_over(context: Context, ender: Ender) -> Found:
     """Find out what has become of every container, and clean up after those that were not finished.
 
     What is remembered as running is running, or has left its exit status; everything else on the machine is a leftover
@@ -31,36 +31,36 @@ async def take_over(harbour: Harbour, ender: Ender) -> Found:
     """
     running: list[Life] = []
     ended: list[Life] = []
-    for life in harbour.register.all():
+    for life in context.register.all():
         if life.running:
-            life.monitor = Monitor.find(harbour.layout.of(life.container.id), life.container.state.pid)
+            life.monitor = Monitor.find(context.layout.of(life.container.id), life.container.state.pid)
             (running if life.monitor is not None else ended).append(life)
-    await _sweep(harbour, frozenset(life.container.id for life in (*running, *ended)))
-    await harbour.berths.sweep()
-    for life in harbour.register.all():
-        await _settle(harbour, ender, life)
+    await _sweep(context, frozenset(life.container.id for life in (*running, *ended)))
+    await context.sandboxes.sweep()
+    for life in context.register.all():
+        await _settle(context, ender, life)
     return Found(running, ended)
 
 
-async def _sweep(harbour: Harbour, in_use: frozenset[str]) -> None:
+async def _sweep(context: Context, in_use: frozenset[str]) -> None:
     """Processes, mounts and directories of containers that do not run."""
-    register = harbour.register
-    mounted = {path.parent.name for path in await harbour.host.mounts(harbour.layout.bundles)}
-    leftovers = frozenset(id for id in (*harbour.layout.leftovers(), *mounted) if id not in in_use)
+    register = context.register
+    mounted = {path.parent.name for path in await context.host.mounts(context.layout.bundles)}
+    leftovers = frozenset(id for id in (*context.layout.leftovers(), *mounted) if id not in in_use)
     if leftovers:
-        await end_strays(harbour.layout.bundles, leftovers)
+        await end_strays(context.layout.bundles, leftovers)
     for id in sorted(leftovers):
         try:
-            await harbour.clear(id)
-            await harbour.remove_bundle(id)
+            await context.clear(id)
+            await context.remove_bundle(id)
         except (LinkspanError, RuntimeFailureError, OSError):
             log.exception("the leftovers of container %s could not be taken away", id[:12])
-    for id in harbour.layout.with_data():
+    for id in context.layout.with_data():
         if id not in register.lives:
-            await harbour.remove_data(id)
+            await context.remove_data(id)
 
 
-async def _settle(harbour: Harbour, ender: Ender, life: Life) -> None:
+async def _settle(context: Context, ender: Ender, life: Life) -> None:
     """Finish a removal that had begun; remove what would have been removed at its end."""
     container = life.container
     if life.running:
@@ -71,5 +71,5 @@ async def _settle(harbour: Harbour, ender: Ender, life: Life) -> None:
             await ender.erase(life)
         except (LinkspanError, RuntimeFailureError, OSError):
             log.exception("container %s could not be removed", container.name)
-    elif container.sandbox is not None and container.sandbox not in harbour.engine.sandboxes:
-        await harbour.register.save(life, replace(container, sandbox=None))
+    elif container.sandbox is not None and container.sandbox not in context.engine.sandboxes:
+        await context.register.save(life, replace(container, sandbox=None))

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from linkspan.containers.context import Context
 from linkspan.containers.failures import OTHER, RuntimeFailureError, exit_status, start_error
 from linkspan.containers.files import hosts, resolv_conf
-from linkspan.containers.harbour import Harbour
 from linkspan.containers.layout import Places
 from linkspan.containers.monitor import Monitor, end_strays
 from linkspan.containers.register import Life
@@ -32,8 +32,8 @@ _HOST_RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.c
 class Starter:
     """Starts containers. The caller holds the lock of the life."""
 
-    def __init__(self, harbour: Harbour) -> None:
-        self._harbour = harbour
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     async def start(self, life: Life) -> bool:
         """Start; False when it runs already. Returns once the process has been let go, with `life.monitor` set.
@@ -52,19 +52,19 @@ class Starter:
             raise
         container = replace(life.container, state=state, sandbox=life.container.id)
         try:
-            await self._harbour.register.save(life, container)
+            await self._context.register.save(life, container)
         except LinkspanError:
             monitor.close()
             await self._take_back(life.container)
             raise
         life.monitor = monitor
-        self._harbour.announce(container, "start")
+        self._context.announce(container, "start")
         return True
 
     async def _launch(self, life: Life) -> tuple[Monitor, ContainerState]:
-        container, harbour = life.container, self._harbour
-        conmon = harbour.conmon
-        sandbox = await harbour.berths.enter(container)
+        container, context = life.container, self._context
+        conmon = context.conmon
+        sandbox = await context.sandboxes.enter(container)
         try:
             places = await self._prepare(container, sandbox)
             pid = await conmon.create(container, places)
@@ -74,7 +74,7 @@ class Starter:
             try:
                 for attachment in life.attachments:
                     await attachment.connect(places.bundle)
-                started = harbour.surroundings.now()
+                started = context.surroundings.now()
                 await conmon.start(container.id)
             except BaseException:
                 monitor.close()
@@ -92,30 +92,30 @@ class Starter:
 
     async def _prepare(self, container: Container, sandbox: Sandbox) -> Places:
         """Everything up to the runtime: the files, the root file system, and its description."""
-        harbour = self._harbour
-        places = harbour.layout.of(container.id)
+        context = self._context
+        places = context.layout.of(container.id)
         wanted = container.wanted
         _make_directories(places, wanted)
-        owner = harbour.berths.owner(container)
+        owner = context.sandboxes.owner(container)
         if owner is None:
             hostname, files = own_hostname(container), files_of(places)
             _write_files(container, places, addresses_of(sandbox), self._gateways())
         else:  # who shares a network shares its names
-            hostname, files = own_hostname(owner.container), files_of(harbour.layout.of(owner.container.id))
-        await harbour.host.mount_overlay(
+            hostname, files = own_hostname(owner.container), files_of(context.layout.of(owner.container.id))
+        await context.host.mount_overlay(
             places.rootfs,
             lower=Path(wanted.rootfs),
             upper=places.upper,
             work=places.work,
-            mark=mark(harbour.engine.id, "container", container.id),
+            mark=mark(context.engine.id, "container", container.id),
         )
         setting = Setting(
             rootfs=places.rootfs,
             files=files,
-            namespace=harbour.engine.sandbox(sandbox.id).namespace,
+            namespace=context.engine.sandbox(sandbox.id).namespace,
             hostname=hostname,
             user=find_user(wanted.user, places.rootfs),
-            abilities=harbour.abilities,
+            abilities=context.abilities,
         )
         write_json(places.config, spec(container, setting))
         return places
@@ -123,20 +123,20 @@ class Starter:
     def _gateways(self) -> list[IPAddress]:
         """The host's addresses on the default bridge."""
         try:
-            return [subnet.gateway for subnet in self._harbour.engine.network("bridge").subnets]
+            return [subnet.gateway for subnet in self._context.engine.network("bridge").subnets]
         except NotFoundError:
             return []
 
     async def _take_back(self, container: Container) -> None:
         """Undo a start. What cannot be undone now is taken away at the next start of ours."""
-        harbour = self._harbour
+        context = self._context
         try:
-            await end_strays(harbour.layout.bundles, frozenset({container.id}))
-            await harbour.clear(container.id)
-            await harbour.remove_bundle(container.id)
+            await end_strays(context.layout.bundles, frozenset({container.id}))
+            await context.clear(container.id)
+            await context.remove_bundle(container.id)
         except (LinkspanError, RuntimeFailureError, OSError):
             log.exception("a start of %s could not be undone", container.name)
-        await harbour.berths.leave(container)
+        await context.sandboxes.leave(container)
 
     async def _note(self, life: Life, error: LinkspanError) -> None:
         """Keep why it could not be started."""
@@ -144,7 +144,7 @@ class Starter:
         cause = error.__cause__
         status = exit_status(str(cause)) if isinstance(cause, RuntimeFailureError) else OTHER
         state = replace(life.container.state, exit_code=status, error=error.message)
-        await self._harbour.register.save(life, replace(life.container, state=state, sandbox=None))
+        await self._context.register.save(life, replace(life.container, state=state, sandbox=None))
 
 
 def own_hostname(container: Container) -> str:

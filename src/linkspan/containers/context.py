@@ -5,19 +5,19 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from linkspan.containers.berths import Berths
 from linkspan.containers.conmon import Conmon
 from linkspan.containers.layout import Layout, Places
 from linkspan.containers.ports import ContainerStore, Host
 from linkspan.containers.register import Register
 from linkspan.containers.runtime import find_programs
+from linkspan.containers.sandboxes import Sandboxes
 from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
 from linkspan.model.containers import Abilities, Container
 from linkspan.model.events import Event
 
 
-class Harbour:
+class Context:
     """The engine, the machine, the register, and where everything is."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Harbour:
         self.layout = layout
         self.surroundings = surroundings
         self.register = Register(store)
-        self.berths = Berths(engine, self.register)
+        self.sandboxes = Sandboxes(engine, self.register)
         self.abilities = Abilities()
         self._runtime = runtime
         self._conmon: Conmon | None = None

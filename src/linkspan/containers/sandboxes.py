@@ -20,7 +20,7 @@ LABEL = "org.linkspan.container"
 """The label of a container's sandbox; its value is the container's id."""
 
 
-class Berths:
+class Sandboxes:
     """Enters and leaves sandboxes."""
 
     def __init__(self, engine: Engine, register: Register) -> None:
