@@ -58,6 +58,12 @@ ROOMS = {
     "daemon": room(
         "model engine containers api wiring linkspan", "the daemon's composition root: it chooses what the API serves"
     ),
+    "cli": room(
+        "model linkspan",
+        "a client of the API like any other, that has to start at once: typer and rich only where people wait anyway",
+        packages="typer rich",
+    ),
+    "__main__": room("cli daemon", "the program chooses between the daemon and the command, and imports only that one"),
     FRONT_DOOR: room("model engine wiring", "what `import linkspan` offers is a selection, not an implementation"),
 }
 

@@ -1,0 +1,1 @@
+"""The `linkspan` command: a client of the API."""
