@@ -113,3 +113,19 @@ def certificates() -> list[str]:
         f"{new}=127.0.0.1 -keyout key.pem -out s.csr && {sign} -extfile names -in s.csr -out cert.pem",
         f"{new}=client -keyout ck.pem -out c.csr && {sign} -extfile names -in c.csr -out c.pem",
     ]
+
+
+@pytest.mark.slow
+async def test_it_ends_in_time_although_a_request_takes_long(harbour: Harbour) -> None:
+    daemon = await harbour.serve()
+    await harbour.create("c1", "sh", "-c", "trap '' TERM; echo ready; while true; do sleep 1; done")
+    await harbour.docker("start", "c1")
+    following = await harbour.start_docker("logs", "-f", "c1")
+    assert following.stdout is not None and await following.stdout.readline() == b"ready\n"
+    stopping = await harbour.start_docker("stop", "-t", "1000", "c1")
+    kills = await harbour.start_docker("events", "--since", "1m", "--filter", "event=kill", "--format", "{{.Action}}")
+    assert kills.stdout is not None and await kills.stdout.readline() == b"kill\n"
+    assert await daemon.end() == 0
+    assert await following.wait() is not None and await stopping.wait() == 1
+    await harbour.serve()
+    assert (await harbour.docker("ps", "-q")).out != ""

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,10 @@ from linkspan.wiring import open_with_containers
 
 log = logging.getLogger(__name__)
 
+ENDING = 10.0
+"""Seconds from a signal to the end of the process; what is cut off then is put in order at the next start."""
+
+INTERRUPTED = 128 + signal.SIGINT
 PROGRAMS = {"nft": "nftables", "iptables": "iptables", "conmon": "conmon", "runc": "runc"}
 """What the daemon runs, and the Debian package that has it."""
 
@@ -44,27 +49,39 @@ def run(argv: Sequence[str] | None = None) -> int:
         hint = f" ({error.hint})" if error.hint else ""
         sys.stderr.write(f"linkspan daemon: {error.message}{hint}\n")
         return 1
+    except KeyboardInterrupt:  # before the signals are ours
+        return INTERRUPTED
     return 0
 
 
 async def _serve(settings: Settings, sockets: Sequence[Listener]) -> None:
-    """Open the engine and answer requests until a signal ends it."""
+    """Serve until a signal, and then end within `ENDING`: what a client waits for may take longer than anyone waits."""
+    loop = asyncio.get_running_loop()
     stopping = _stopped_by(signal.SIGTERM, signal.SIGINT)
-    data_root = Path(settings.values["data-root"])
-    async with open_with_containers(
-        data_root=data_root, exec_root=Path(settings.values["exec-root"]), config=settings.engine()
-    ) as (engine, containers):
-        for problem in engine.problems:
-            log.warning("%s: %s", problem.subject, problem.message)
-        preferences = _preferences(settings)
-        rooms = Rooms(engine, containers, look(data_root, __version__, programs=PROGRAMS), preferences)
-        async with serving(rooms, sockets):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, rooms)
+    try:
+        async with asyncio.timeout(None) as limit, _rooms(settings) as rooms, serving(rooms, sockets):
+            loop.add_signal_handler(signal.SIGHUP, _reload, settings, rooms)
             notify("READY=1")
             log.info("serving on %s", ", ".join(settings.hosts))
             await stopping.wait()
+            limit.reschedule(loop.time() + ENDING)
             notify("STOPPING=1")
             log.info("stopping: networks and containers stay")
+    except TimeoutError:
+        if not stopping.is_set():
+            raise
+        log.warning("a request that took too long was cut off")
+
+
+@asynccontextmanager
+async def _rooms(settings: Settings) -> AsyncIterator[Rooms]:
+    """The engine and the containers, open until the block ends."""
+    data_root, exec_root = Path(settings.values["data-root"]), Path(settings.values["exec-root"])
+    parts = open_with_containers(data_root=data_root, exec_root=exec_root, config=settings.engine())
+    async with parts as (engine, containers):
+        for problem in engine.problems:
+            log.warning("%s: %s", problem.subject, problem.message)
+        yield Rooms(engine, containers, look(data_root, __version__, programs=PROGRAMS), _preferences(settings))
 
 
 def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:

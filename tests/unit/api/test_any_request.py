@@ -4,6 +4,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -118,7 +119,7 @@ async def play(salvo: Sequence[Shot]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(shots(), min_size=6, max_size=12))
 def test_any_request_has_an_answer_and_a_refused_one_changes_nothing(salvo: Sequence[Shot]) -> None:
     asyncio.run(play(salvo))
@@ -133,7 +134,7 @@ def test_bodies_of_the_right_type_are_never_an_unexpected_error(route: Route) ->
     assert route.body is not None
     _, schemas = msgspec.json.schema_components([route.body])
 
-    @settings(max_examples=15)
+    @settings(max_examples=6)
     @given(st.lists(_body(route.body.__name__, schemas), min_size=3, max_size=5))
     def check(bodies: Sequence[object]) -> None:
         path = plain_path(route.path).replace("{id}", "n1" if "networks" in route.path else "c1")
@@ -169,3 +170,24 @@ def _value(schema: dict[str, object], schemas: dict[str, dict[str, object]]) -> 
         "null": st.none(),
     }
     return simple.get(kind, _JSON)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=60)
+        | st.sampled_from([b"GET / HTTP/1.1\r\n", b"\r\n\r\n", b"POST /exec/x/start HTTP/1.1\r\n"])
+    )
+)
+@settings(max_examples=15)
+def test_what_is_no_http_ends_its_own_connection_and_no_more(pieces: Sequence[bytes]) -> None:
+    async def send() -> None:
+        async with desk() as client, asyncio.timeout(20):
+            reader, writer = await asyncio.open_unix_connection(client.path)
+            writer.write(b"".join(pieces))
+            writer.write_eof()
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+            assert (await client.get("/_ping")).body == b"OK"
+
+    asyncio.run(send())
