@@ -101,4 +101,197 @@ NETWORK = (
         ),
     ),
 )
-COMMANDS: tuple[Command, ...] = (*NETWORK,)
+
+_ENV = Flag("env", "a variable, or the name of one that is set here", "e", LIST, "NAME[=VALUE]")
+_ENV_FILE = Flag("env-file", "read variables from a file", kind=LIST, metavar="FILE")
+_USER = Flag("user", "who the process is: name or number, and group", "u", metavar="USER[:GROUP]")
+_WORKDIR = Flag("workdir", "where the process starts", "w", metavar="DIR")
+_INTERACTIVE = Flag("interactive", "keep standard input open", "i", SWITCH)
+_TTY = Flag("tty", "give the process a terminal", "t", SWITCH)
+_DETACH_KEYS = Flag("detach-keys", "what lets a terminal go (ctrl-p,ctrl-q)", metavar="KEYS")
+_SIG_PROXY = Flag("sig-proxy", "send signals on to the process (default true)", kind=SWITCH)
+_PRIVILEGED = Flag("privileged", "every capability and device", kind=SWITCH)
+_TIMEOUT = Flag("timeout", "seconds until it is killed", "t", NUMBER, aliases=("time",))
+_SIGNAL = Flag("signal", "the signal to send", "s", metavar="SIGNAL")
+
+_CREATING = (
+    Flag("rootfs", "directory that is the root file system, used copy-on-write", metavar="DIR"),
+    Flag("name", "name of the container"),
+    _INTERACTIVE,
+    _TTY,
+    Flag("attach", "hold on to stdin, stdout or stderr", "a", LIST, "STREAM"),
+    Flag("rm", "remove the container when it ends", kind=SWITCH),
+    Flag("publish", "publish a port or a range", "p", LIST, "[ADDRESS:][PORT:]PORT[/PROTOCOL]"),
+    Flag("publish-all", "publish every exposed port", "P", SWITCH),
+    Flag("expose", "a port that the container serves", kind=LIST, metavar="PORT[/PROTOCOL]"),
+    Flag("network", "a network to be on, host, none, or container:NAME", kind=LIST, aliases=("net",)),
+    Flag("network-alias", "one more name on the network", kind=LIST, metavar="NAME", aliases=("net-alias",)),
+    Flag("ip", "IPv4 address on the network", metavar="ADDRESS"),
+    Flag("ip6", "IPv6 address on the network", metavar="ADDRESS"),
+    Flag("link-local-ip", "a link-local address", kind=LIST, metavar="ADDRESS"),
+    Flag("mac-address", "hardware address", metavar="MAC"),
+    Flag("driver-opt", "an option of the endpoint", kind=LIST, metavar="KEY=VALUE"),
+    Flag("link", "another container, by a name of its own", kind=LIST, metavar="CONTAINER:NAME"),
+    Flag("hostname", "host name inside", "h", metavar="NAME"),
+    Flag("domainname", "domain name inside", metavar="NAME"),
+    Flag("add-host", "a line of /etc/hosts", kind=LIST, metavar="NAME:ADDRESS"),
+    Flag("dns", "name server", kind=LIST, metavar="ADDRESS"),
+    Flag("dns-search", "search domain", kind=LIST, metavar="DOMAIN"),
+    Flag("dns-option", "option of the resolver", kind=LIST, metavar="OPTION", aliases=("dns-opt",)),
+    _ENV,
+    _ENV_FILE,
+    Flag("label", "a label", "l", LIST, "KEY=VALUE"),
+    Flag("label-file", "read labels from a file", kind=LIST, metavar="FILE"),
+    Flag("entrypoint", "program in front of the command", metavar="PROGRAM"),
+    _WORKDIR,
+    _USER,
+    Flag("volume", "mount a directory of this machine", "v", LIST, "SOURCE:TARGET[:OPTIONS]"),
+    Flag("mount", "mount something", kind=LIST, metavar="type=TYPE,source=SOURCE,target=TARGET"),
+    Flag("tmpfs", "mount a tmpfs", kind=LIST, metavar="TARGET[:OPTIONS]"),
+    Flag("read-only", "mount the root file system read-only", kind=SWITCH),
+    Flag("cap-add", "add a capability", kind=LIST, metavar="CAPABILITY"),
+    Flag("cap-drop", "take a capability away", kind=LIST, metavar="CAPABILITY"),
+    _PRIVILEGED,
+    Flag("sysctl", "a sysctl inside", kind=LIST, metavar="NAME=VALUE"),
+    Flag("shm-size", "size of /dev/shm", metavar="SIZE"),
+    Flag("memory", "limit of memory", "m", metavar="SIZE"),
+    Flag("cpus", "limit of CPUs", metavar="NUMBER"),
+    Flag("restart", "when to start it again: no", metavar="POLICY"),
+    Flag("stop-signal", "signal that tells it to end", metavar="SIGNAL"),
+    Flag("stop-timeout", "seconds until it is killed", kind=NUMBER),
+    Flag("init", "an init process inside", kind=SWITCH),
+    Flag("pid", "namespace of processes", metavar="MODE"),
+    Flag("ipc", "namespace of IPC", metavar="MODE"),
+    Flag("uts", "namespace of host names", metavar="MODE"),
+    Flag("userns", "namespace of users", metavar="MODE"),
+    Flag("cidfile", "write the id to a file", metavar="FILE"),
+    _DRY_RUN,
+)
+_RUNNING = (Flag("detach", "print the id, and let it run", "d", SWITCH), _DETACH_KEYS, _SIG_PROXY)
+_COMMAND = Argument("COMMAND", required=False, many=True)
+
+CONTAINERS = (
+    Command("run", "Create and start a container", "running:run", (_COMMAND,), (*_CREATING, *_RUNNING), True, 125),
+    Command("create", "Create a container", "running:create", (_COMMAND,), _CREATING, True),
+    Command(
+        "start",
+        "Start containers",
+        "running:start",
+        (_CONTAINERS,),
+        (Flag("attach", "stay with it", "a", SWITCH), _INTERACTIVE, _DETACH_KEYS, _SIG_PROXY),
+    ),
+    Command(
+        "ps",
+        "List containers",
+        "containers:ps",
+        (),
+        (
+            Flag("all", "also those that do not run", "a", SWITCH),
+            *_LISTING,
+            Flag("last", "the last N, whether they run or not", "n", NUMBER),
+            Flag("latest", "the last one, whether it runs or not", "l", SWITCH),
+            Flag("size", "accepted for compatibility", "s", SWITCH),
+        ),
+    ),
+    Command("stop", "Stop containers", "containers:stop", (_CONTAINERS,), (_TIMEOUT, _SIGNAL)),
+    Command("restart", "Stop and start containers", "containers:restart", (_CONTAINERS,), (_TIMEOUT, _SIGNAL)),
+    Command("kill", "Send a signal to containers, KILL by default", "containers:kill", (_CONTAINERS,), (_SIGNAL,)),
+    Command(
+        "rm",
+        "Remove containers",
+        "containers:rm",
+        (_CONTAINERS,),
+        (
+            Flag("force", "kill those that run", "f", SWITCH),
+            Flag("volumes", "accepted for compatibility", "v", SWITCH),
+            Flag("link", "not supported", "l", SWITCH),
+        ),
+    ),
+    Command("rename", "Rename a container", "containers:rename", (_CONTAINER, Argument("NAME"))),
+    Command("wait", "Wait until containers end, and print their exit status", "containers:wait", (_CONTAINERS,)),
+    Command(
+        "logs",
+        "Show what a container has written",
+        "following:logs",
+        (_CONTAINER,),
+        (
+            Flag("follow", "go on until it ends", "f", SWITCH),
+            Flag("since", "from this time on, or so long ago", metavar="TIME"),
+            Flag("until", "up to this time, or so long ago", metavar="TIME"),
+            Flag("tail", "the last so many lines", "n", metavar="N"),
+            Flag("timestamps", "the time in front of each line", "t", SWITCH),
+            Flag("details", "accepted for compatibility", kind=SWITCH),
+        ),
+    ),
+    Command(
+        "exec",
+        "Run one more process in a container",
+        "running:execute",
+        (_CONTAINER, Argument("COMMAND", many=True)),
+        (
+            Flag("detach", "do not stay with it", "d", SWITCH),
+            _INTERACTIVE,
+            _TTY,
+            _ENV,
+            _ENV_FILE,
+            _USER,
+            _WORKDIR,
+            _PRIVILEGED,
+            _DETACH_KEYS,
+        ),
+        True,
+    ),
+    Command(
+        "attach",
+        "Hold on to the streams of a container",
+        "running:attach",
+        (_CONTAINER,),
+        (Flag("no-stdin", "do not type", kind=SWITCH), _DETACH_KEYS, _SIG_PROXY),
+    ),
+    Command(
+        "port",
+        "Show where ports are published",
+        "containers:port",
+        (_CONTAINER, Argument("PORT[/PROTOCOL]", required=False)),
+    ),
+    Command(
+        "inspect",
+        "Show everything about containers or networks",
+        "containers:inspect",
+        (Argument("NAME", many=True),),
+        (
+            _TEMPLATE,
+            Flag("type", "container or network"),
+            Flag("size", "accepted for compatibility", "s", SWITCH),
+        ),
+    ),
+)
+
+SYSTEM = (
+    Command(
+        "events",
+        "Follow what happens",
+        "following:events",
+        (),
+        (
+            _FILTER,
+            _FORMAT,
+            _JSON,
+            Flag("since", "from this time on", metavar="TIME"),
+            Flag("until", "end at this time", metavar="TIME"),
+        ),
+    ),
+    Command("version", "Show versions", "system:version", (), (_TEMPLATE, _JSON)),
+    Command("info", "Show the daemon and its machine", "system:info", (), (_TEMPLATE, _JSON)),
+    Command(
+        "status",
+        "Show bridges, containers, addresses, published ports, and whatever is wrong",
+        "status:status",
+        (),
+        (_TEMPLATE, _JSON),
+    ),
+)
+DAEMON = Command("daemon", "Serve: `linkspan daemon --help` shows its flags", "")
+"""Handed over before its line is read: its flags are the daemon's own."""
+
+COMMANDS: tuple[Command, ...] = (*CONTAINERS, *NETWORK, *SYSTEM, DAEMON)

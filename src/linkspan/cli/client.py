@@ -28,8 +28,9 @@ class RefusedError(LinkspanError):
 class Hijacked:
     """A connection that has become a stream; `first` has come with the head of the answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, secured: bool) -> None:
         self.socket, self.first = answer.hijack()
+        self.secured = secured
         self.multiplexed = "multiplexed" in answer.headers.get("content-type", "")
 
     def close(self) -> None:
@@ -62,7 +63,8 @@ class Client:
 
     def hijack(self, path: str, query: Query | None = None, body: Json = None) -> Hijacked:
         """A raw stream."""
-        return Hijacked(self._exchange("POST", path, query, body, upgrade=True))
+        answer = self._exchange("POST", path, query, body, upgrade=True)
+        return Hijacked(answer, secured=self._host.scheme == "tcp")
 
     def lines(self, path: str, query: Query | None = None) -> Iterator[Json]:
         """The objects of a stream of them, each in a line, until it ends."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from linkspan.cli.catalogue import COMMANDS
+from linkspan.cli.catalogue import COMMANDS, DAEMON
 from linkspan.cli.grammar import Line, UsageError
 from linkspan.cli.reading import read_line
 from linkspan.cli.session import Session
@@ -18,7 +18,7 @@ Daemon = Callable[[Sequence[str]], int]
 
 def main(argv: Sequence[str], daemon: Daemon) -> int:
     """Do what a line says; returns the exit status. `daemon` is called with what follows `linkspan daemon`."""
-    if argv[:1] == ["daemon"]:
+    if argv[:1] == [DAEMON.path]:
         return daemon(argv[1:])
     if COMPLETION in os.environ or argv[:1] in (["--install-completion"], ["--show-completion"]):
         return _shown(argv)
