@@ -71,7 +71,7 @@ async def test_every_flag_of_create(harbour: Harbour) -> None:
         ("network create -d host h2", 'only one instance of "host" network is allowed'),
         ("network create --driver nosuch nx", 'plugin "nosuch" not found'),
         ("network create -d overlay ov1", "This node is not a swarm manager."),
-        ("network inspect nosuch", "network nosuch not found"),
+        ("network inspect nosuch", "nosuch"),
         ("network rm bridge", "bridge is a pre-defined network and cannot be removed"),
         ("network connect nosuch c1", "network nosuch not found"),
         ("network connect bridge nosuch", "No such container: nosuch"),
