@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterator, Mapping
 
 from linkspan.cli.answers import Json
+from linkspan.cli.forms import file_lines, size
 from linkspan.cli.grammar import Line
 from linkspan.cli.networks import endpoint_body
-from linkspan.cli.words import file_lines, pairs, size
+from linkspan.cli.words import pairs
 from linkspan.model.errors import InvalidError
 
 _NO_ENDPOINT = ("bridge", "host", "none")

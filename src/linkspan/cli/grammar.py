@@ -103,8 +103,8 @@ class Line:
 
 
 class UsageError(InvalidError):
-    """The command line itself is wrong. `status` is Docker's: 125 for flags, 1 for arguments."""
+    """The command line itself is wrong. `exit_status` is Docker's: 125 for flags, 1 for arguments."""
 
     def __init__(self, message: str, *, hint: str, status: int = 1) -> None:
         super().__init__(message, hint=hint)
-        self.status = status
+        self.exit_status = status

@@ -18,15 +18,16 @@ Daemon = Callable[[Sequence[str]], int]
 
 def main(argv: Sequence[str], daemon: Daemon) -> int:
     """Do what a line says; returns the exit status. `daemon` is called with what follows `linkspan daemon`."""
-    if argv[:1] == [DAEMON.path]:
+    first = argv[0] if argv else ""
+    if first == DAEMON.path:
         return daemon(argv[1:])
-    if COMPLETION in os.environ or argv[:1] in (["--install-completion"], ["--show-completion"]):
+    if COMPLETION in os.environ or first in ("--install-completion", "--show-completion"):
         return _shown(argv)
     try:
         line = read_line(argv, COMMANDS)
     except UsageError as error:
         _complain(error)
-        return error.status
+        return error.exit_status
     return _guarded(line)
 
 

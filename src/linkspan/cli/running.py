@@ -18,11 +18,11 @@ from linkspan.cli.client import Client, Hijacked, RefusedError, quoted
 from linkspan.cli.connection import Answer
 from linkspan.cli.containers import each
 from linkspan.cli.creating import attachments, create_body
-from linkspan.cli.grammar import Line
+from linkspan.cli.forms import detach_keys, file_lines
+from linkspan.cli.grammar import Line, UsageError
 from linkspan.cli.plans import PLAN, show_plan
 from linkspan.cli.session import Session
 from linkspan.cli.terminals import raw, window
-from linkspan.cli.words import detach_keys, file_lines
 from linkspan.model.errors import InvalidError, LinkspanError, UnavailableError
 
 NOT_FOUND, NOT_EXECUTABLE, REFUSED = 127, 126, 125
@@ -161,7 +161,7 @@ def _attachment(line: Line, found: Record, *, stdin: bool) -> Attachment:
 def _check_terminal(line: Line, *, stdin: bool, tty: bool | None = None) -> None:
     """A person at a terminal, or a pipe without one: a container's terminal cannot be typed at through a pipe."""
     if stdin and (line.switch("tty") if tty is None else tty) and not sys.stdin.isatty():
-        raise InvalidError("the input device is not a TTY", hint="leave out -t", field="tty")
+        raise UsageError("the input device is not a TTY", hint="leave out -t")
 
 
 def _hold(client: Client, id: str, how: Attachment, streams: frozenset[str], condition: str, *, start: bool) -> int:

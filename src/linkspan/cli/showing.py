@@ -16,7 +16,7 @@ from linkspan.cli.reading import COMMON, ROOT
 
 SUMMARY = "Container networks and containers. Docker's words, and --dry-run, status and --rootfs."
 _TYPES: dict[Kind, Any] = {Kind.SWITCH: bool, Kind.TEXT: str, Kind.NUMBER: int, Kind.LIST: list[str]}
-_NAMES = {"network": completing.networks, "container": completing.containers}
+_NAMES = {"NETWORK": completing.networks, "CONTAINER": completing.containers}
 _VALUES = {"network": completing.networks}
 _MISTAKE = 2
 
@@ -58,20 +58,21 @@ def _function(command: Command, flags: Sequence[Flag]) -> Callable[..., None]:
     def read(**values: object) -> None:
         values.clear()
 
-    parameters = [_argument(argument) for argument in command.arguments] + [_option(flag) for flag in flags]
+    parameters = [_argument(number, argument) for number, argument in enumerate(command.arguments)] + [
+        _option(flag) for flag in flags
+    ]
     read.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     read.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return read
 
 
-def _argument(argument: Argument) -> inspect.Parameter:
+def _argument(number: int, argument: Argument) -> inspect.Parameter:
     kind = list[str] if argument.many else str
-    name = argument.name.lower()
     shown = typer.Argument(
-        metavar=f"{argument.name}..." if argument.many else argument.name, autocompletion=_NAMES.get(name)
+        metavar=f"{argument.name}..." if argument.many else argument.name, autocompletion=_NAMES.get(argument.name)
     )
     default = inspect.Parameter.empty if argument.required else None
-    return _parameter(f"argument_{name}", kind if argument.required else kind | None, shown, default)
+    return _parameter(f"argument_{number}", kind if argument.required else kind | None, shown, default)
 
 
 def _option(flag: Flag) -> inspect.Parameter:

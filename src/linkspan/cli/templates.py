@@ -15,7 +15,7 @@ from linkspan.cli.answers import Json
 from linkspan.cli.functions import FUNCTIONS, Item, TemplateError, printed, text, true
 from linkspan.cli.syntax import Block, Call, Constant, Expression, Field, Node, Show, Text, Variable, parse
 
-MAX_STEPS = 1_000_000
+MAX_STEPS = 200_000
 MAX_OUTPUT = 64 * 1024 * 1024
 
 

@@ -98,7 +98,7 @@ def test_help_is_found_everywhere(argv: list[str]) -> None:
 def test_a_mistake_is_one_sentence_a_hint_and_docker_s_status(argv: list[str], message: str, status: int) -> None:
     with pytest.raises(UsageError) as caught:
         read_line(argv, TABLE)
-    assert (caught.value.message, caught.value.status) == (message, status)
+    assert (caught.value.message, caught.value.exit_status) == (message, status)
     assert "--help" in str(caught.value.hint)
 
 

@@ -103,6 +103,7 @@ def test_a_mistake_is_one_sentence(template: str, reason: str) -> None:
     assert caught.value.message == f"invalid template: {reason}"
 
 
+@pytest.mark.slow
 def test_loops_in_loops_end() -> None:
     numbers: list[Json] = [*range(200)]
     template = "{{range .}}" + "{{range $}}" * 8 + "x" + "{{end}}" * 9
