@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from bench import dockerd, endpoints, figures, latency, networks, ranges, takeover
+from bench import commands, containers, dockerd, endpoints, figures, fleet, latency, networks, ranges, share, takeover
 from bench.figures import Row
 from bench.rooms import Rooms
 
-MEASUREMENTS: dict[str, Callable[[Rooms], Awaitable[Sequence[Row]]]] = {
+MEASUREMENTS: dict[str, Callable[[Rooms], Awaitable[Sequence[Row | str]]]] = {
     "attach": endpoints.attach_and_detach,
     "crowd": endpoints.crowded,
     "range": ranges.publish,
@@ -19,7 +19,14 @@ MEASUREMENTS: dict[str, Callable[[Rooms], Awaitable[Sequence[Row]]]] = {
     "connect": latency.connect,
     "open": takeover.take_over,
     "docker": dockerd.compare,
+    "api": share.measure,
+    "fleet": fleet.measure,
+    "run": containers.compare,
+    "command": commands.compare,
 }
+"""What is measured by name: rows, and notes on what could not be measured."""
+
+GROUPS = {"daemon": ("api", "fleet", "run", "command")}
 
 
 async def measure(rooms: Rooms, names: Sequence[str]) -> tuple[list[Row], list[str]]:
@@ -33,7 +40,11 @@ async def measure(rooms: Rooms, names: Sequence[str]) -> tuple[list[Row], list[s
         start = time.monotonic()
         print(f"{name} …", end=" ", file=sys.stderr, flush=True)
         try:
-            rows += await MEASUREMENTS[name](rooms)
+            for found in await MEASUREMENTS[name](rooms):
+                if isinstance(found, Row):
+                    rows.append(found)
+                else:
+                    notes.append(found)
         except dockerd.DockerError as error:
             notes.append(f"no figures of Docker: {error}")
         print(f"{time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
@@ -43,10 +54,12 @@ async def measure(rooms: Rooms, names: Sequence[str]) -> tuple[list[Row], list[s
 def chosen() -> Sequence[str]:
     """The names on the command line; all when there are none."""
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    parser.add_argument("name", nargs="*", help=f"measure only these: {', '.join(MEASUREMENTS)}")
-    names: Sequence[str] = parser.parse_args().name
+    known = ", ".join((*MEASUREMENTS, *GROUPS))
+    parser.add_argument("name", nargs="*", help=f"measure only these: {known}")
+    given: Sequence[str] = parser.parse_args().name
+    names = [name for each in given for name in GROUPS.get(each, (each,))]
     if unknown := [name for name in names if name not in MEASUREMENTS]:
-        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
+        parser.error(f"there is no measurement {', '.join(unknown)}; there are {known}")
     return names or list(MEASUREMENTS)
 
 

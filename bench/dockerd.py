@@ -9,13 +9,9 @@ more than a network costs. Ours is the whole time for a sandbox on the bridge, w
 """
 
 import asyncio
-import http.client
 import io
-import json
 import os
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import tarfile
@@ -25,6 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bench.client import Client
+from bench.enclosure import PATIENCE, child, end, remove_cgroups
 from bench.endpoints import open_engine
 from bench.figures import Row, milliseconds
 from bench.rooms import Room, Rooms, settle
@@ -34,7 +32,6 @@ from linkspan.wiring import Engine
 
 ROUNDS = 14
 BUSYBOX = ("/bin/busybox", "/usr/bin/busybox")
-_PATIENCE = 30.0
 _PAUSE = 0.2
 _CGROUP = f"linkspan-bench-{os.getpid()}"
 _START = """
@@ -61,7 +58,7 @@ class DockerError(Exception):
     """Docker cannot be measured here, and why."""
 
 
-def _busybox() -> Path:
+def busybox() -> Path:
     """A busybox that needs no libraries."""
     for path in map(Path, BUSYBOX):
         if path.is_file() and b"/ld-linux" not in path.read_bytes():
@@ -69,34 +66,11 @@ def _busybox() -> Path:
     raise DockerError("there is no static busybox to run in a container (package busybox-static)")
 
 
-class Docker:
-    """The Engine API over a Unix socket."""
+class Docker(Client):
+    """A client of dockerd. `first` is the first process of its namespace of processes, dockerd itself."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def call(self, method: str, target: str, body: object = None, *, data: bytes | None = None) -> Any:
-        """The decoded answer to one request. Raises `DockerError` for a refusal."""
-        connection = http.client.HTTPConnection("localhost", timeout=_PATIENCE)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        try:
-            connection.sock.connect(str(self._path))
-            kind = "application/json" if data is None else "application/x-tar"
-            payload = data if data is not None else json.dumps(body).encode() if body is not None else None
-            connection.request(method, target, payload, {"Content-Type": kind} if payload else {})
-            answer = connection.getresponse()
-            content = answer.read()
-        finally:
-            connection.close()
-        if answer.status >= 300:
-            raise DockerError(f"docker: {method} {target}: {answer.status} {content.decode()}")
-        return json.loads(content) if content.startswith(b"{") and data is None else None
-
-    def timed(self, method: str, target: str, body: object = None) -> float:
-        """Seconds for one request."""
-        start = time.perf_counter()
-        self.call(method, target, body)
-        return time.perf_counter() - start
+    refusal = DockerError
+    first = 0
 
 
 @contextmanager
@@ -120,26 +94,16 @@ def daemon(room: Room, place: Path) -> Iterator[Docker]:
     try:
         docker = Docker(place / "socket")
         _wait(docker, process, place / "log")
+        docker.first = child(process.pid)
         docker.call("POST", "/images/create?fromSrc=-&repo=box", data=_image())
         yield docker
     finally:
-        _end(process)
-        _remove_cgroups()
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the first process of the namespace, dockerd itself, and with it the kernel ends all others there."""
-    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-        os.kill(int(child), signal.SIGKILL)
-    try:
-        process.wait(_PATIENCE)
-    finally:
-        process.kill()
-        process.wait()
+        end(process)
+        remove_cgroups(_CGROUP)
 
 
 def _wait(docker: Docker, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError):
             docker.call("GET", "/_ping")
@@ -152,27 +116,19 @@ def _image() -> bytes:
     """A file system with busybox in it."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.add(_busybox().resolve(), "bin/busybox")
+        tar.add(busybox().resolve(), "bin/busybox")
     return archive.getvalue()
 
 
-def _remove_cgroups() -> None:
-    for _ in range(100):
-        left = [*Path("/sys/fs/cgroup").glob(f"*/{_CGROUP}"), *Path("/sys/fs/cgroup").glob(_CGROUP)]
-        for path in left:
-            with suppress(OSError):
-                for inner in sorted((p for p in path.rglob("*") if p.is_dir()), reverse=True):
-                    inner.rmdir()
-                path.rmdir()
-        if not left:
-            return
-        time.sleep(0.02)
+def check_installed() -> None:
+    """Raises `DockerError`."""
+    if shutil.which("dockerd") is None:
+        raise DockerError("dockerd is not installed (Debian's package is docker.io)")
 
 
 async def compare(rooms: Rooms) -> list[Row]:
     """In turn, in one run. Raises `DockerError`."""
-    if shutil.which("dockerd") is None:
-        raise DockerError("dockerd is not installed (Debian's package is docker.io)")
+    check_installed()
     theirs: dict[str, list[float]] = {}
     ours: dict[str, list[float]] = {}
     with rooms.room() as theirs_room, rooms.room() as ours_room, daemon(theirs_room, rooms.directory()) as docker:

@@ -35,7 +35,8 @@ class Row:
     def shown(self) -> tuple[str, str, str, str, str]:
         """The cells of the table."""
         asked = "" if self.limit is None else f"≤ {self.limit:g}{_space(self.unit)}{self.unit}"
-        return self.what, asked, f"{self.reached:.2f}{_space(self.unit)}{self.unit}", self.verdict, self.seen
+        digits = 2 if self.limit is None or self.limit >= 0.1 or self.limit == 0 else 4
+        return self.what, asked, f"{self.reached:.{digits}f}{_space(self.unit)}{self.unit}", self.verdict, self.seen
 
 
 def _space(unit: str) -> str:

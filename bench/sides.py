@@ -1,0 +1,87 @@
+"""Our daemon and dockerd, each in a room, asked by the same clients."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import dockerd
+from bench.client import Client
+from bench.enclosure import processes_beside
+from bench.figures import Row, ratio
+from bench.ours import linkspan
+from bench.rooms import Rooms
+
+FIRST_PORT = 20_000
+LINKSPAN = str(Path(sys.executable).with_name("linkspan"))
+_SLEEP = ["/bin/busybox", "sleep", "100000"]
+
+
+@dataclass
+class Side:
+    """A daemon, the first process beside it, what its containers are made of, and the seconds each thing took."""
+
+    client: Client
+    first: int
+    root: Mapping[str, object]
+    times: dict[str, list[float]] = field(default_factory=dict)
+
+    def create(self, name: str, ports: int = 1, first: int = FIRST_PORT) -> None:
+        """A container that publishes so many ports."""
+        bindings = {f"{port}/tcp": [{"HostPort": f"{port}"}] for port in range(first, first + ports)}
+        exposed: dict[str, object] = {port: {} for port in bindings}
+        body = {**self.root, "Cmd": _SLEEP, "ExposedPorts": exposed, "HostConfig": {"PortBindings": bindings}}
+        self.client.call("POST", f"/containers/create?name={name}", body)
+
+    def run(self, name: str, ports: int = 1, first: int = FIRST_PORT) -> None:
+        """Create and start, as `docker run -d` does."""
+        self.create(name, ports, first)
+        self.client.call("POST", f"/containers/{name}/start")
+
+    def remove(self, name: str) -> None:
+        """Kill and remove, as `docker rm -f` does."""
+        self.client.call("DELETE", f"/containers/{name}?force=1")
+
+    def processes(self) -> int:
+        """How many there are beside the daemon."""
+        return sum(1 for _ in processes_beside(self.first))
+
+    def timed(self, what: str, work: Callable[[], object]) -> None:
+        """Do something, and remember how long it took."""
+        start = time.perf_counter()
+        work()
+        self.times.setdefault(what, []).append(time.perf_counter() - start)
+
+    def command(self, program: str, *words: str) -> None:
+        """Run a command as a client of this daemon, with an empty configuration."""
+        home, host = str(self.client.path.parent), f"unix://{self.client.path}"
+        environment = {"PATH": os.environ["PATH"], "HOME": home, "DOCKER_HOST": host}
+        outcome = subprocess.run([program, *words], env=environment, capture_output=True, check=False)
+        if outcome.returncode:
+            raise RuntimeError(f"{program} {' '.join(words)}: {outcome.stderr.decode()}")
+
+
+@contextmanager
+def sides(rooms: Rooms) -> Iterator[tuple[Side, Side | None, list[str]]]:
+    """Ours, dockerd when it is installed, and a note when it is not."""
+    with ExitStack() as stack:
+        ours = stack.enter_context(linkspan(stack.enter_context(rooms.room()), rooms.directory()))
+        mine = Side(ours.client, ours.space.first, {"Rootfs": str(ours.rootfs)})
+        try:
+            dockerd.check_installed()
+        except dockerd.DockerError as error:
+            yield mine, None, [f"ours without Docker's beside it: {error}"]
+            return
+        docker = stack.enter_context(dockerd.daemon(stack.enter_context(rooms.room()), rooms.directory()))
+        yield mine, Side(docker, docker.first, {"Image": "box"}), []
+
+
+def beside(what: str, limit: float | None, ours: list[float], theirs: list[float] | None) -> Row:
+    """The medians of two series, or ours alone."""
+    if theirs is None:
+        return Row(what, sorted(ours)[len(ours) // 2] * 1000, unit="ms", samples={"ours": ours})
+    return ratio(what, limit, ours, theirs, against="dockerd")
