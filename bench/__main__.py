@@ -43,7 +43,7 @@ async def measure(rooms: Rooms, names: Sequence[str]) -> tuple[list[Row], list[s
             for found in await MEASUREMENTS[name](rooms):
                 if isinstance(found, Row):
                     rows.append(found)
-                else:
+                elif found not in notes:
                     notes.append(found)
         except dockerd.DockerError as error:
             notes.append(f"no figures of Docker: {error}")
