@@ -32,8 +32,12 @@ def port_list(ports: Sequence[Record]) -> str:
     found = [
         Run(port.text("IP"), port.number("PublicPort"), port.number("PrivatePort"), port.text("Type")) for port in ports
     ]
-    runs = sorted(_runs(sorted(found)), key=lambda run: (run.private, run.address, run.public, run.protocol))
-    return ", ".join(map(str, runs))
+    return ", ".join(map(str, sorted(_runs(found), key=_order)))
+
+
+def _order(run: Run) -> tuple[bool, int, str, int, str]:
+    """Docker's: those with another number on the host come last."""
+    return (run.public not in (0, run.private), run.private, run.address, run.public, run.protocol)
 
 
 def _runs(ports: Iterable[Run]) -> Iterator[Run]:

@@ -69,7 +69,7 @@ def create(line: Line, session: Session) -> int:
 
 def run(line: Line, session: Session) -> int:
     """Create, start, and stay until it ends; with `-d` print the id instead."""
-    _check_terminal(line, stdin=line.switch("interactive"))
+    _check_terminal(line, stdin="stdin" in attachments(line))
     id = _created(line, session)
     if id is None:
         return 0

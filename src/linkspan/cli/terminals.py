@@ -12,7 +12,7 @@ def raw(fd: int) -> Iterator[None]:
     """Every key goes to the container as it is, while the block runs."""
     before = termios.tcgetattr(fd)
     try:
-        tty.setraw(fd)
+        tty.setraw(fd, termios.TCSANOW)  # its default would throw away what was typed ahead
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
