@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import stat
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from linkspan.model.errors import ConflictError, InvalidError, NotFoundError, Un
 BACKLOG = 1024
 FIRST_INHERITED = 3
 """systemd's SD_LISTEN_FDS_START."""
+_PEER = struct.Struct("=iII")
+"""`struct ucred`: process, user and group."""
 
 
 @contextmanager
@@ -80,7 +83,11 @@ def _group(name: str) -> int | None:
 
 
 def _remove_stale(path: Path) -> None:
-    """A socket that nobody listens on is removed; anything else is not ours to remove."""
+    """A socket that nobody listens on is removed; anything else is not ours to remove.
+
+    A daemon that was killed while it started a program can have left a child that is not yet that program, and until
+    then has all its sockets. So it is asked who began to listen (SO_PEERCRED of unix(7)), and whether that one lives.
+    """
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise ConflictError(f"{path} exists and is not a socket", field="host", value=str(path))
@@ -95,6 +102,10 @@ def _remove_stale(path: Path) -> None:
             return
         except OSError as error:
             raise UnavailableError(f"cannot listen on {path}: {error}", field="host", value=str(path)) from error
+        listener = _PEER.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[0]
+    if listener and not Path(f"/proc/{listener}").exists():  # 0: it is in another namespace of process ids
+        path.unlink(missing_ok=True)
+        return
     raise ConflictError(
         f"another daemon listens on {path}", field="host", value=str(path), hint="stop it, or choose another --host"
     )

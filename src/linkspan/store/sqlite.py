@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,11 @@ Result = TypeVar("Result")
 
 FORMAT = 1
 """Version of the tables and documents (`PRAGMA user_version`)."""
+
+_HEIR_SECONDS, _HEIR_PAUSE = 10.0, 0.005
+"""How long, and how often, a lock is waited for that only a child of a dead process can have."""
+_NAME_SIZE = 16
+"""Bytes that hold a process id."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY) STRICT;
@@ -66,7 +72,7 @@ class SqliteStore:
 
         Raises `ConflictError` when another process has it open, `UnavailableError` when it cannot be written.
         """
-        lock = _lock(data_root)
+        lock = await _lock(data_root)
         thread = ThreadPoolExecutor(1, "linkspan-store")
         try:
             database, engine_id = await _on(thread, lambda: _connect(data_root / "state.db", new_id))
@@ -151,24 +157,52 @@ async def _on(thread: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
         raise StoreError(f"the state database failed: {error}", hint="is the disk full or read-only?") from error
 
 
-def _lock(data_root: Path) -> int:
-    """An exclusive lock on the data root, held by the descriptor and so released by the kernel when we die."""
+async def _lock(data_root: Path) -> int:
+    """An exclusive lock on the data root, held by the descriptor and so released by the kernel when we die.
+
+    It may take a moment longer: a child that we forked just before, and that is not yet the program it was forked for,
+    has the descriptor too. It has our sockets as well, which the next of us wants to bind, so that one waits for it.
+    The file names the process that has the lock: while that one lives, the lock is refused at once.
+    """
+    descriptor = _lock_file(data_root)
+    try:
+        deadline = time.monotonic() + _HEIR_SECONDS
+        while not _try_to_lock(descriptor):
+            if _holder_lives(descriptor) or time.monotonic() > deadline:
+                raise ConflictError(
+                    f"data root {data_root} is in use by another engine",
+                    field="data_root",
+                    value=str(data_root),
+                    hint="stop that engine, or give this one another data root",
+                )
+            await asyncio.sleep(_HEIR_PAUSE)  # that a lock is given up is no event
+        os.pwrite(descriptor, f"{os.getpid()}\n".ljust(_NAME_SIZE).encode(), 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _lock_file(data_root: Path) -> int:
     try:
         data_root.mkdir(parents=True, exist_ok=True, mode=0o710)
-        descriptor = os.open(data_root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(data_root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise UnavailableError(f"cannot use data root {data_root}: {error.strerror}", field="data_root") from error
+
+
+def _try_to_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise ConflictError(
-            f"data root {data_root} is in use by another engine",
-            field="data_root",
-            value=str(data_root),
-            hint="stop that engine, or give this one another data root",
-        ) from error
-    return descriptor
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder_lives(descriptor: int) -> bool:
+    """Whether the process that the file names is there; so it is taken to be when none is named yet."""
+    name = os.pread(descriptor, _NAME_SIZE, 0).strip()
+    return not name.isdigit() or Path(f"/proc/{name.decode()}").exists()
 
 
 def _connect(path: Path, new_id: Callable[[], str]) -> tuple[sqlite3.Connection, str]:
