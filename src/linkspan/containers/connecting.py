@@ -1,17 +1,20 @@
 """Joining and leaving networks. A container that has a sandbox changes at once, any other at its next start."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_address
 
-from linkspan.containers.checks import CONTAINER_MODE
+from linkspan.containers.checks import CONTAINER_MODE, has_own_network
 from linkspan.containers.context import Context
 from linkspan.containers.files import host_line
 from linkspan.containers.register import Life
 from linkspan.containers.starting import addresses_of, own_hostname
+from linkspan.model.addressing import IPAddress
 from linkspan.model.containers import Container
 from linkspan.model.errors import ForbiddenError, InvalidError, NotFoundError
 from linkspan.model.networks import Network
 from linkspan.model.requests import Connect, Disconnect, EndpointRequest
-from linkspan.model.sandboxes import Sandbox
 
 _SHARED = "container sharing network namespace with another container or host cannot be connected to any other network"
 _PRIVATE = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
@@ -36,7 +39,7 @@ class Connector:
             if container.id in self._context.engine.sandboxes:
                 before = self._context.engine.sandboxes[container.id]
                 after = await self._context.engine.apply(Connect(container.id, endpoint))
-                self._change_hosts(container, before, after)
+                self._change_hosts(container, addresses_of(before), addresses_of(after))
             wanted = replace(container.wanted, endpoints=(*container.wanted.endpoints, endpoint))
             await self._context.register.save(life, replace(container, wanted=wanted))
 
@@ -59,9 +62,31 @@ class Connector:
             before = self._context.engine.sandboxes.get(container.id)
             if network is not None and before is not None and before.endpoint(network.id) is not None:
                 after = await self._context.engine.apply(Disconnect(container.id, network.id))
-                self._change_hosts(container, before, after)
+                self._change_hosts(container, addresses_of(before), addresses_of(after))
             endpoints = [each for index, each in enumerate(container.wanted.endpoints) if index != place]
             wanted = replace(container.wanted, endpoints=tuple(endpoints))
+            await self._context.register.save(life, replace(container, wanted=wanted))
+
+    async def reconcile(self, life: Life) -> None:
+        """Make what a container records and what its sandbox has agree again, after a death between the two.
+
+        The sandbox is changed first. So what it joined and the container does not know of was never answered, and is
+        left again; what it has left is forgotten.
+        """
+        container, engine = life.container, self._context.engine
+        before = engine.sandboxes.get(container.id)
+        if before is None or not has_own_network(container.wanted.mode):
+            return
+        found = [(each, self._find(each.network, force=True)) for each in container.wanted.endpoints]
+        known = {network.id: endpoint for endpoint, network in found if network is not None}
+        after = before
+        for endpoint in before.endpoints:
+            if endpoint.network not in known:
+                after = await engine.apply(Disconnect(container.id, endpoint.network))
+        kept = tuple(endpoint for network, endpoint in known.items() if before.endpoint(network) is not None)
+        if after is not before or kept != container.wanted.endpoints:
+            self._change_hosts(container, self._named_in_hosts(container), addresses_of(after))
+            wanted = replace(container.wanted, endpoints=kept)
             await self._context.register.save(life, replace(container, wanted=wanted))
 
     def _find(self, reference: str, *, force: bool) -> Network | None:
@@ -84,14 +109,26 @@ class Connector:
         places = (index for index, endpoint in enumerate(container.wanted.endpoints) if endpoint.network == name)
         return next(places, None)
 
-    def _change_hosts(self, container: Container, before: Sandbox, after: Sandbox) -> None:
+    def _change_hosts(self, container: Container, before: Sequence[IPAddress], after: Sequence[IPAddress]) -> None:
         """Bring /etc/hosts up to date. In place, since it is mounted; what was written inside stays."""
         hostname, domainname = own_hostname(container), container.wanted.domainname
-        gone = {host_line(each, hostname, domainname) for each in addresses_of(before)}
-        new = [host_line(each, hostname, domainname) for each in addresses_of(after)]
+        gone = {host_line(each, hostname, domainname) for each in before}
+        new = [host_line(each, hostname, domainname) for each in after]
         path = self._context.layout.of(container.id).hosts
         kept = [line for line in path.read_text().splitlines(keepends=True) if line not in gone - set(new)]
         path.write_text("".join((*kept, *(line for line in new if line not in kept))))
+
+    def _named_in_hosts(self, container: Container) -> list[IPAddress]:
+        """The addresses that /etc/hosts gives for the container's own name."""
+        hostname, domainname = own_hostname(container), container.wanted.domainname
+        lines = self._context.layout.of(container.id).hosts.read_text().splitlines(keepends=True)
+        found = []
+        for line in lines:
+            with suppress(ValueError):
+                address = ip_address(line.partition("\t")[0])
+                if line == host_line(address, hostname, domainname):
+                    found.append(address)
+        return found
 
 
 def _check_connectable(container: Container, network: Network) -> None:

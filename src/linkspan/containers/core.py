@@ -66,7 +66,7 @@ class Containers:
         """Take over what runs, clean up what was left half made, and serve until the block ends; containers go on."""
         self._context.abilities = await self._context.host.abilities()
         await self._register.load()
-        found = await take_over(self._context, self._ender)
+        found = await take_over(self._context, self._ender, self._connector)
         async with self._tasks.open():
             for life in found.running:
                 self._watch(life)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from linkspan.containers.connecting import Connector
 from linkspan.containers.context import Context
 from linkspan.containers.ending import Ender
 from linkspan.containers.failures import RuntimeFailureError
@@ -23,7 +24,7 @@ class Found:
     ended: Sequence[Life]
 
 
-async def take_over(context: Context, ender: Ender) -> Found:
+async def take_over(context: Context, ender: Ender, connector: Connector) -> Found:
     """Find out what has become of every container, and clean up after those that were not finished.
 
     What is remembered as running is running, or has left its exit status; everything else on the machine is a leftover
@@ -39,6 +40,7 @@ async def take_over(context: Context, ender: Ender) -> Found:
     await context.sandboxes.sweep()
     for life in context.register.all():
         await _settle(context, ender, life)
+        await _reconcile(connector, life)
     return Found(running, ended)
 
 
@@ -73,3 +75,10 @@ async def _settle(context: Context, ender: Ender, life: Life) -> None:
             log.exception("container %s could not be removed", container.name)
     elif container.sandbox is not None and container.sandbox not in context.engine.sandboxes:
         await context.register.save(life, replace(container, sandbox=None))
+
+
+async def _reconcile(connector: Connector, life: Life) -> None:
+    try:
+        await connector.reconcile(life)
+    except (LinkspanError, OSError):
+        log.exception("the networks of container %s could not be put right", life.container.name)
