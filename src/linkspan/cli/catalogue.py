@@ -285,7 +285,7 @@ SYSTEM = (
     Command("info", "Show the daemon and its machine", "system:info", (), (_TEMPLATE, _JSON)),
     Command(
         "status",
-        "Show bridges, containers, addresses, published ports, and whatever is wrong",
+        "Show everything on one screen, and whatever is wrong",
         "status:status",
         (),
         (_TEMPLATE, _JSON),

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from linkspan import __version__
 from linkspan.cli.catalogue import COMMANDS, DAEMON
 from linkspan.cli.grammar import Line, UsageError
 from linkspan.cli.reading import read_line
@@ -56,6 +57,9 @@ def _guarded(line: Line) -> int:
 
 
 def _done(line: Line) -> int:
+    if line.switch("version") and not line.command.path:
+        sys.stdout.write(f"linkspan {__version__}\n")
+        return 0
     if line.switch("help") or not line.command.run:
         return _shown([*line.command.path.split(), *([] if line.command.path else line.arguments), "--help"])
     module, _, function = line.command.run.partition(":")

@@ -68,9 +68,7 @@ def _function(command: Command, flags: Sequence[Flag]) -> Callable[..., None]:
 
 def _argument(number: int, argument: Argument) -> inspect.Parameter:
     kind = list[str] if argument.many else str
-    shown = typer.Argument(
-        metavar=f"{argument.name}..." if argument.many else argument.name, autocompletion=_NAMES.get(argument.name)
-    )
+    shown = typer.Argument(metavar=argument.name, autocompletion=_NAMES.get(argument.name))
     default = inspect.Parameter.empty if argument.required else None
     return _parameter(f"argument_{number}", kind if argument.required else kind | None, shown, default)
 

@@ -5,7 +5,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from linkspan import __version__
+from linkspan.cli import networks
+from linkspan.cli.grammar import Line
 from linkspan.cli.program import main
+from linkspan.cli.session import Session
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.pier import Pier, chunked, reply, upgraded
 
@@ -277,3 +281,20 @@ def test_a_traceback_is_for_those_who_ask_for_it(run: Run, daemon: Pier, capfd: 
 
 def test_the_daemon_reads_its_own_flags(run: Run) -> None:
     assert run("daemon", "--bip", "10.0.0.1/24") == 42
+
+
+@pytest.mark.parametrize("flag", ["-v", "--version"])
+def test_the_version_is_one_line(run: Run, capfd: pytest.CaptureFixture[str], flag: str) -> None:
+    assert run(flag) == 0
+    assert capfd.readouterr().out == f"linkspan {__version__}\n"
+
+
+def test_an_interrupt_is_no_error_of_ours(
+    run: Run, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(line: Line, session: Session) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(networks, "ls", interrupted)
+    assert run("network", "ls") == 130
+    assert capfd.readouterr().err == ""
