@@ -4,6 +4,7 @@ SIGTERM and SIGINT end it and leave networks and containers as they are; SIGHUP 
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -44,6 +45,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             return 0
         logs.start(settings.level)
         with pid_file(Path(settings.values["pidfile"])), listeners(settings.hosts, settings.values) as sockets:
+            gc.freeze()  # what was imported stays: a full collection need not look at it each time
             asyncio.run(_serve(settings, sockets))
     except LinkspanError as error:
         hint = f" ({error.hint})" if error.hint else ""
