@@ -12,21 +12,21 @@ INTRODUCTION = f"""# The command
 
     linkspan COMMAND [FLAG...] [ARGUMENT...]
 
-is a client of the [daemon](daemon.md). Commands, flags and exit statuses are those of Docker's command; there are no images
-yet, so `run` and `create` take the directory that is the root file system: `linkspan run --rootfs DIR COMMAND`. The daemon is
-found by `--host`, else by `LINKSPAN_HOST`, else by `DOCKER_HOST`, else at `{DEFAULT_HOST}`.
+is a client of the [daemon](daemon.md). Commands, flags and exit statuses are those of Docker's command; there are no
+images yet, so `run` and `create` take the directory that is the root file system: `linkspan run --rootfs DIR COMMAND`.
+The daemon is found by `--host`, else by `LINKSPAN_HOST`, else by `DOCKER_HOST`, else at `{DEFAULT_HOST}`.
 
 - `--dry-run` prints what would be done, as the `ip`, `nft` and `sysctl` lines a person would type, and changes nothing.
 - `linkspan status` shows everything on one screen; it ends with 1 when something is wrong.
 - An error is one sentence, and a hint where there is something to do about it; `--debug` shows where it comes from.
 - `linkspan --install-completion` teaches the shell flags, and the names of networks and containers.
 
-`--format` takes a Go template: fields (`{{{{.Name}}}}`), variables, `if`, `else`, `with`, `range`, pipes, and the functions
-{", ".join(f"`{name}`" for name in sorted(FUNCTIONS))}. `table` in front of one makes a
-table, and `json` alone prints JSON, as `--json` does.
+`--format` takes a Go template: fields (`{{{{.Name}}}}`), variables, `if`, `else`, `with`, `range`, pipes, and functions:
+{", ".join(f"`{name}`" for name in sorted(FUNCTIONS))}.
+`table` in front of a template makes a table, and `json` alone prints JSON, as `--json` does.
 
-A process that could not be started ends `run` with 127 when there is no such program, 126 when it may not be executed, and 125
-for everything else that the daemon refuses; otherwise the status is that of the process.
+A process that could not be started ends `run` with 127 when there is no such program, 126 when it may not be executed,
+and 125 for everything else that the daemon refuses; otherwise the status is that of the process.
 
 Every command has
 """
