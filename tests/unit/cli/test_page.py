@@ -21,7 +21,7 @@ The daemon is found by `--host`, else by `LINKSPAN_HOST`, else by `DOCKER_HOST`,
 - An error is one sentence, and a hint where there is something to do about it; `--debug` shows where it comes from.
 - `linkspan --install-completion` teaches the shell flags, and the names of networks and containers.
 
-`--format` takes a Go template: fields (`{{{{.Name}}}}`), variables, `if`, `else`, `with`, `range`, pipes, and functions:
+`--format` takes a Go template: fields (`{{{{.Name}}}}`), variables, `if`, `else`, `with`, `range`, pipes, functions:
 {", ".join(f"`{name}`" for name in sorted(FUNCTIONS))}.
 `table` in front of a template makes a table, and `json` alone prints JSON, as `--json` does.
 
