@@ -5,33 +5,46 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
 from bench.figures import Row, milliseconds
 from bench.rooms import Rooms, settle
-from bench.sides import LINKSPAN, Side, beside, sides
+from bench.sides import FIRST_PORT, LINKSPAN, Side, beside, sides
 
 ROUNDS = 10
-_DOCKER, _OURS = "docker", "linkspan"
-_WORDS = {"network create": ("network", "create", "net"), "network rm": ("network", "rm", "net")}
+_SLEEP = ("/bin/busybox", "sleep", "100000")
+_LIMITS = {"network create": 0.6, "network rm": 0.6, "run -d -p": 0.5, "rm -f": None}
+
+
+def words(root: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """What is typed after the program, each undoing the one before; `root` says where the root file system is."""
+    return {
+        "network create": ("network", "create", "net"),
+        "network rm": ("network", "rm", "net"),
+        "run -d -p": ("run", "-d", "--name", "one", "-p", f"{FIRST_PORT}:80", *root, *_SLEEP),
+        "rm -f": ("rm", "-f", "one"),
+    }
 
 
 async def compare(rooms: Rooms) -> list[Row | str]:
-    """In turn, in one run: our command with our daemon, and the docker command with both."""
+    """In turn, in one run."""
     listing: dict[str, list[float]] = {"bare": [], "ls": []}
     with sides(rooms) as (ours, theirs, notes):
         for _ in range(ROUNDS):
             if theirs is not None:
-                await asyncio.to_thread(_round, theirs, "docker")
-                await asyncio.to_thread(_round, ours, "docker")
-            await asyncio.to_thread(_round, ours, LINKSPAN)
+                await asyncio.to_thread(_round, theirs, "docker", ["box"])
+            await asyncio.to_thread(_round, ours, LINKSPAN, ["--rootfs", str(ours.root["Rootfs"])])
             await asyncio.to_thread(_list, ours, listing)
-    return [*_rows(ours, theirs), _listing(listing), *notes]
+    rows = [
+        beside(f"`linkspan {what}`", limit, ours.times[what], theirs.times[what] if theirs is not None else None)
+        for what, limit in _LIMITS.items()
+    ]
+    return [*rows, _listing(listing), *notes]
 
 
-def _round(side: Side, program: str) -> None:
-    name = program.rpartition("/")[2]
-    for what, words in _WORDS.items():
-        side.timed(f"{name} {what}", lambda words=words: side.command(program, *words))  # type: ignore[misc]
+def _round(side: Side, program: str, root: Sequence[str]) -> None:
+    for what, typed in words(root).items():
+        side.timed(what, lambda typed=typed: side.command(program, *typed))  # type: ignore[misc]
         settle()
 
 
@@ -42,16 +55,6 @@ def _list(side: Side, times: dict[str, list[float]]) -> None:
     side.command(LINKSPAN, "network", "ls")
     times["bare"].append(middle - start)
     times["ls"].append(time.perf_counter() - middle)
-
-
-def _rows(ours: Side, theirs: Side | None) -> list[Row]:
-    rows = []
-    for what in _WORDS:
-        docker = theirs.times[f"{_DOCKER} {what}"] if theirs is not None else None
-        rows.append(beside(f"`{_OURS} {what}`", 0.6, ours.times[f"{_OURS} {what}"], docker))
-        if theirs is not None:
-            rows.append(beside(f"`{_DOCKER} {what}` with our daemon", None, ours.times[f"{_DOCKER} {what}"], docker))
-    return rows
 
 
 def _listing(times: dict[str, list[float]]) -> Row:
