@@ -11,7 +11,7 @@ from linkspan.kernel.links import Run, in_namespace, remove_links
 from linkspan.kernel.namespaces import Namespaces
 from linkspan.kernel.observe import observe_links
 from linkspan.kernel.outcome import Outcome, tolerated
-from linkspan.kernel.readiness import attached, wait_until_forwarding
+from linkspan.kernel.readiness import attached, make_ready
 from linkspan.kernel.sockets import Sockets
 from linkspan.model.addressing import IPAddress
 from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Key, Namespace, Route, Sysctl, Up, Veth
@@ -88,7 +88,7 @@ class Machine:
             if failed and not tolerant:
                 break
         self._conntrack.forget(applied)
-        wait_until_forwarding(self._sockets.host, attached(applied))
+        make_ready(self._sockets, attached(applied))
         if failed:
             raise _report(failed, applied)
 

@@ -34,6 +34,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_GETNSID = 90
 
 IFF_UP = 1
+IFF_RUNNING = 0x40
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC, IFLA_GROUP, IFLA_NET_NS_FD = 18, 20, 26, 27, 28
@@ -68,7 +69,10 @@ DEFAULT_METRIC: dict[Version, int] = {4: 0, 6: 1024}
 
 
 class Link(NamedTuple):
-    """One link of a listing. `peer` is the index of the other end, in the namespace `peer_nsid` (None: the same)."""
+    """One link of a listing. `peer` is the index of the other end, in the namespace `peer_nsid` (None: the same).
+
+    A link that is `up` as it was told to be is also `running` when it has a carrier; a bridge has that of its ports.
+    """
 
     ifindex: int
     name: str
@@ -83,6 +87,7 @@ class Link(NamedTuple):
     hairpin: bool
     isolated: bool
     forwarding: bool
+    running: bool
 
 
 class LinkAddress(NamedTuple):
@@ -295,6 +300,7 @@ def parse_link(body: bytes) -> Link:
         hairpin=bool(number(port.get(IFLA_BRPORT_MODE, b""))),
         isolated=bool(number(port.get(IFLA_BRPORT_ISOLATED, b""))),
         forwarding=number(port.get(IFLA_BRPORT_STATE, b"")) == BR_STATE_FORWARDING,
+        running=bool(flags & IFF_RUNNING),
     )
 
 

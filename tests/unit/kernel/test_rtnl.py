@@ -109,7 +109,7 @@ def test_a_bridge_port_is_read_whole() -> None:
         u32(rtnl.IFLA_LINK_NETNSID, 0),
         text(rtnl.IFLA_IFALIAS, "linkspan:e:endpoint:1"),
         port,
-        flags=rtnl.IFF_UP,
+        flags=rtnl.IFF_UP | rtnl.IFF_RUNNING,
     )
     assert rtnl.parse_link(body) == Link(
         ifindex=3,
@@ -125,6 +125,7 @@ def test_a_bridge_port_is_read_whole() -> None:
         hairpin=True,
         isolated=True,
         forwarding=True,
+        running=True,
     )
 
 
