@@ -184,6 +184,8 @@ async def test_a_terminal_is_let_go_by_the_detach_keys(harbour: Harbour) -> None
     )
     assert status == 0
     assert (await linkspan(harbour, "inspect", "-f", "{{.State.Running}}", "c1")).out == "true"
+    status, _ = await terminal(harbour, "attach", "c1", until=[(b"", b"echo t''wo; exit 7\n"), (b"two", b"")])
+    assert status == 7
 
 
 async def test_who_attaches_again_finds_the_same_process(harbour: Harbour) -> None:

@@ -51,7 +51,8 @@ class Conmon:
         argv = [
             *self._monitor(container.id, container.id, container.name, places.bundle, f"k8s-file:{places.log}"),
             *("--persist-dir", str(places.bundle)),
-            *streams(tty=wanted.tty, stdin=wanted.open_stdin, stay_open=not wanted.stdin_once),
+            # As in Docker, a terminal is never closed by a client that leaves: it may be attached to again.
+            *streams(tty=wanted.tty, stdin=wanted.open_stdin, stay_open=wanted.tty or not wanted.stdin_once),
         ]
         with _incoming() as sync:
             said = await self._run(argv, {"_OCI_SYNCPIPE": sync})
