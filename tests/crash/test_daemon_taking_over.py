@@ -1,8 +1,10 @@
 """A daemon that ends, in order or not, and the next one on the same roots: containers notice nothing."""
 
 import asyncio
+import json
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +15,7 @@ from tests.support.inventory import Json
 from tests.support.mooring import PATIENCE, GoneError, Mooring, RefusedError, mooring, page, publishing, serving
 from tests.support.nursery import PHASES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 GATED = ("sh", "-c", "read line </gate/pipe; echo last words; exit 7")
 """Ends once somebody writes to a pipe of the host."""
@@ -74,6 +76,13 @@ async def let_end(pipe: Path, monitor: int) -> None:
         os.close(descriptor)
 
 
+async def told(place: Mooring, action: str, name: str) -> Json | None:
+    """The attributes of the one event of a container, as this daemon remembers it."""
+    filters = json.dumps({"event": [action], "container": [name]})
+    said = await place.api.get(f"/events?since=1&until={time.time():.6f}&filters={filters}")
+    return None if said is None else said["Actor"]["Attributes"]
+
+
 def moment(text: str) -> datetime:
     """A time as Docker writes it; of its nanoseconds only the microseconds."""
     seconds, _, fraction = text.removesuffix("Z").partition(".")
@@ -115,6 +124,8 @@ def test_an_exit_while_nobody_looks_is_known_to_the_next_daemon(tmp_path: Path) 
         state: Json = (await place.api.get("/containers/web/json"))["State"]
         assert (state["Status"], state["ExitCode"], state["Pid"]) == ("exited", 7, 0)
         assert before <= moment(state["FinishedAt"]) <= after
+        died = await told(place, "die", "web")
+        assert died is not None and died["exitCode"] == "7"
         assert (await place.api.log("web"))[8:] == b"last words\n"
         assert await differences(place) == []
         await place.api.post("/containers/web/start")
@@ -125,9 +136,11 @@ def test_an_exit_while_nobody_looks_is_known_to_the_next_daemon(tmp_path: Path) 
 def test_what_is_removed_at_its_end_is_gone_when_it_ended_while_nobody_looked(tmp_path: Path) -> None:
     async def test(place: Mooring) -> None:
         pipe, monitor = await gated(place, "web", AutoRemove=True)
+        await place.create("idle", "true", HostConfig={"AutoRemove": True})  # never started: as in Docker, it goes too
         await place.end(signal.SIGKILL)
         await let_end(pipe, monitor)
         await place.serve()
+        assert await told(place, "destroy", "idle") is not None
         try:
             await place.api.post("/containers/web/wait?condition=removed")
         except RefusedError as refused:

@@ -52,7 +52,8 @@ class Work:
 async def serving(rooms: Rooms, listeners: Sequence[Listener]) -> AsyncIterator[None]:
     """Answer requests while the block runs."""
     async with asyncio.TaskGroup() as tasks:
-        recording = tasks.create_task(rooms.journal.record(rooms.engine.events()), name="linkspan event journal")
+        events = rooms.engine.events(past=True)  # containers that ended while nobody looked have told so already
+        recording = tasks.create_task(rooms.journal.record(events), name="linkspan event journal")
         work = Work(tasks)
         runner = web.AppRunner(
             application(rooms, work),

@@ -121,9 +121,12 @@ class Engine:
         """Give an event of someone who builds on the engine to everyone who listens to it, in order with its own."""
         self._announcer.announce(event)
 
-    def events(self) -> AsyncIterator[Event]:
-        """Everything that happens from now on, in order; ends when the engine closes."""
-        return self._announcer.subscribe()
+    def events(self, *, past: bool = False) -> AsyncIterator[Event]:
+        """Everything that happens from now on, in order; with `past`, the latest events so far come first.
+
+        Ends when the engine closes.
+        """
+        return self._announcer.subscribe(past=past)
 
 
 def _pools(config: Config, engine: str) -> tuple[AddressPool, ...]:

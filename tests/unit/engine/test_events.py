@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from linkspan.engine.events import BACKLOG, Announcer
+from linkspan.engine.events import BACKLOG, KEPT, Announcer
 from linkspan.model.errors import UnavailableError
 from linkspan.model.events import Event
 from linkspan.model.requests import CreateNetwork, CreateSandbox, Disconnect, RemoveNetwork, RemoveSandbox
@@ -117,5 +117,18 @@ def test_a_stream_that_is_begun_after_closing_ends_at_once() -> None:
         announcer = Announcer()
         announcer.close()
         assert await collect(announcer.subscribe()) == []
+
+    asyncio.run(scenario())
+
+
+def test_who_comes_later_can_have_what_has_been() -> None:
+    async def scenario() -> None:
+        announcer = Announcer()
+        for number in range(KEPT + 1):
+            announcer.announce(event(number))
+        stream = announcer.subscribe(past=True)
+        announcer.announce(event(KEPT + 1))
+        announcer.close()
+        assert await collect(stream) == [event(number) for number in range(1, KEPT + 2)]
 
     asyncio.run(scenario())
