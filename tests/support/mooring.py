@@ -28,7 +28,7 @@ from tests.support.docks import make_rootfs
 from tests.support.inventory import Answers, Inventory, Json
 from tests.support.packets import Site
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds for what must come."""
 PAUSE = 0.02
 """Seconds between two tries to reach a server: no event tells that a program in a container listens."""
