@@ -115,8 +115,11 @@ class Connector:
         gone = {host_line(each, hostname, domainname) for each in before}
         new = [host_line(each, hostname, domainname) for each in after]
         path = self._context.layout.of(container.id).hosts
-        kept = [line for line in path.read_text().splitlines(keepends=True) if line not in gone - set(new)]
-        path.write_text("".join((*kept, *(line for line in new if line not in kept))))
+        with path.open("r+") as file:  # not emptied first: it could be read empty, and ext4 would write it out at close
+            kept = [line for line in file if line not in gone - set(new)]
+            file.seek(0)
+            file.writelines((*kept, *(line for line in new if line not in kept)))
+            file.truncate()
 
     def _named_in_hosts(self, container: Container) -> list[IPAddress]:
         """The addresses that /etc/hosts gives for the container's own name."""
