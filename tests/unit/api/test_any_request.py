@@ -119,7 +119,7 @@ async def play(salvo: Sequence[Shot]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.lists(shots(), min_size=6, max_size=12))
 def test_any_request_has_an_answer_and_a_refused_one_changes_nothing(salvo: Sequence[Shot]) -> None:
     asyncio.run(play(salvo))
