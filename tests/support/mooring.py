@@ -59,8 +59,12 @@ class Api:
         """The answer: decoded JSON, or bytes of anything else, or None.
 
         Raises `RefusedError` for a status from 400 on. `GoneError` means that the daemon was gone before the status
-        came; an answer that breaks off after it is an answer, without content.
+        came; an answer that breaks off after it is an answer, without content. `TimeoutError` is nobody's death.
         """
+        async with asyncio.timeout(PATIENCE):
+            return await self._request(method, path, body)
+
+    async def _request(self, method: str, path: str, body: Json | None) -> Any:
         try:
             async with self._session.request(method, f"http://api/v1.47{path}", json=body) as reply:
                 data = b""
