@@ -6,14 +6,17 @@ It all happens in a lab of namespaces (see `hosts.py`); the network of the machi
 import argparse
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from linkspan import Config, Engine, FirewallBackend, LinkspanError
+from linkspan import FirewallBackend, LinkspanError
+from linkspan.lab.command import Command
 from linkspan.lab.hosts import lab
 from linkspan.lab.programs import ProgramFailedError
 from linkspan.lab.screen import Screen
@@ -44,41 +47,64 @@ class Interruption:
             asyncio.get_running_loop().add_signal_handler(number, self._arrive, number)
 
     def _arrive(self, number: signal.Signals) -> None:
-        self.signal = number
-        if self._steps is not None:
+        if self._steps is not None and self.signal is None:  # once: what is being undone is not interrupted again
             self._steps.cancel()
+        self.signal = number
 
     async def guard(self, steps: Coroutine[None, None, None]) -> None:
-        """Run the steps to their end or to a signal."""
-        async with asyncio.TaskGroup() as group:
-            self._steps = group.create_task(steps)
-            if self.signal is not None:
-                self._steps.cancel()
+        """Run the steps to their end or to a signal, which Ctrl-C sends to the programs that they run, too."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._steps = group.create_task(steps)
+                if self.signal is not None:
+                    self._steps.cancel()
+        except* ProgramFailedError:
+            if self.signal is None:
+                raise
+
+
+@contextmanager
+def directory(screen: Screen) -> Iterator[Path]:
+    """A directory that is gone after the block, unless something is still mounted in it."""
+    files = Path(tempfile.mkdtemp(prefix="linkspan-demo-", dir=_writable()))
+    try:
+        yield files
+    finally:
+        if any(point.is_relative_to(files) for point, _ in _mounts()):
+            screen.failures.append(f"something is still mounted in {files}")
+        else:
+            shutil.rmtree(files)
+
+
+def _writable() -> Path:
+    """Where copies on write can be kept: not on an overlayfs, which is what a container has for a root."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    around = [(len(point.parts), kind) for point, kind in _mounts() if usual.is_relative_to(point)]
+    return Path("/dev/shm") if around and max(around)[1] == "overlay" else usual  # noqa: S108 - mkdtemp follows
+
+
+def _mounts() -> Sequence[tuple[Path, str]]:
+    """Where something is mounted, and the kind of file system."""
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [(Path(point.replace(r"\040", " ")), kind) for _, point, kind, *_ in lines]
 
 
 async def replay(screen: Screen, firewall: FirewallBackend, interruption: Interruption) -> None:
-    """Build the lab, open an engine on its machine, and tell the story."""
-    with tempfile.TemporaryDirectory(prefix="linkspan-demo-") as name:
-        files = Path(name)
+    """Build the lab, and tell the story with a daemon on its machine."""
+    with directory(screen) as files:
         async with lab(open_kernel) as hosts:
             screen.line(
                 "A machine and a neighbour on a LAN, each a network namespace. To look around the machine yourself:"
             )
             screen.line(f"nsenter --net={hosts.machine.namespace} ip link")
-            opened = Engine.open(
-                data_root=files / "data",
-                exec_root=files / "exec",
-                namespace=hosts.machine.namespace,
-                config=Config(firewall=firewall),
-            )
-            async with opened as engine:
-                story = Story(screen, hosts, engine, files, _RULES[firewall])
-                try:
-                    await interruption.guard(story.tell())
-                finally:
-                    await story.clear()
-                if interruption.signal is None:
-                    await story.nothing_left()
+            command = Command(hosts.machine, files, firewall)
+            try:
+                await interruption.guard(Story(screen, hosts, command, files, _RULES[firewall]).tell())
+            except* ProgramFailedError:
+                screen.line(f"\nThe daemon's log:\n{command.log()}")
+                raise
+            finally:
+                await command.close()
 
 
 async def main(firewall: FirewallBackend) -> int:
@@ -88,12 +114,12 @@ async def main(firewall: FirewallBackend) -> int:
     start = time.monotonic()
     try:
         await replay(screen, firewall, interruption)
-    except* (LinkspanError, ProgramFailedError) as errors:
+    except* (LinkspanError, ProgramFailedError, TimeoutError) as errors:
         screen.failures += [f"the steps end here: {error}" for error in errors.exceptions]
     for failure in screen.failures:
         screen.line(f"\nfailed: {failure}")
     if interruption.signal is not None:
-        screen.line(f"\nstopped by {interruption.signal.name}; everything is cleaned up")
+        screen.line(f"\nstopped by {interruption.signal.name}{'' if screen.failures else '; everything is cleaned up'}")
         return 128 + interruption.signal
     if not screen.failures:
         screen.line(f"\nall checks hold ({time.monotonic() - start:.1f} s)")

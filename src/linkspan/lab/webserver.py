@@ -1,4 +1,4 @@
-"""A real web server for the demo: nginx when it is installed, else Python's."""
+"""A real web server for the demo: nginx when it is installed, else Python's. It says who asks."""
 
 import shutil
 import sys
@@ -7,20 +7,20 @@ from pathlib import Path
 _NGINX = """\
 daemon off;
 master_process off;
-pid {files}/nginx.pid;
-events {{}}
-http {{
+pid /tmp/nginx.pid;
+events {}
+http {
     access_log off;
-    client_body_temp_path {files};
-    proxy_temp_path {files};
-    fastcgi_temp_path {files};
-    uwsgi_temp_path {files};
-    scgi_temp_path {files};
-    server {{
+    client_body_temp_path /tmp;
+    proxy_temp_path /tmp;
+    fastcgi_temp_path /tmp;
+    uwsgi_temp_path /tmp;
+    scgi_temp_path /tmp;
+    server {
         listen 80;
-        location / {{ return 200 "hello $remote_addr\\n"; }}
-    }}
-}}
+        location / { return 200 "hello $remote_addr\\n"; }
+    }
+}
 """
 
 _PYTHON = """\
@@ -37,11 +37,14 @@ ThreadingHTTPServer(("", 80), Hello).serve_forever()
 """
 
 
-def command(files: Path) -> list[str]:
-    """The command line of a server on port 80 that says who asks; `files` is a directory of its own."""
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if nginx is None:
-        return [sys.executable, "-c", _PYTHON]
-    configuration = files / "nginx.conf"
-    configuration.write_text(_NGINX.format(files=files))
-    return [nginx, "-e", "stderr", "-c", str(configuration)]
+def web_server(files: Path) -> tuple[list[str], list[str]]:
+    """Flags and command of a container with a server on port 80; its one file is written to a directory in `files`."""
+    directory = files / "web"
+    directory.mkdir(exist_ok=True)
+    if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
+        (directory / "nginx.conf").write_text(_NGINX)
+        command = ["nginx", "-e", "stderr", "-c", "/web/nginx.conf"]
+    else:
+        (directory / "hello.py").write_text(_PYTHON)
+        command = [sys.executable, "/web/hello.py"]
+    return ["-v", f"{directory}:/web:ro"], command
