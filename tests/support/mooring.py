@@ -10,21 +10,22 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 
+from linkspan.containers.spec import cgroup
 from linkspan.kernel import native
-from linkspan.kernel.mounts import mounts, unmount
+from linkspan.kernel.mounts import mounts, remove_cgroup, unmount
 from linkspan.kernel.process import spawn
 from linkspan.lab.hosts import lab
 from linkspan.wiring import open_kernel
 from tests.conftest import ROOT
 from tests.support.bystanders import Traffic
-from tests.support.docks import make_rootfs
+from tests.support.docks import make_rootfs, names
 from tests.support.inventory import Answers, Inventory, Json
 from tests.support.packets import Site
 
@@ -165,15 +166,18 @@ class Mooring:
                 await self.end(signal.SIGKILL)
         finally:
             await self._nursery.close()
-            self._clear()
+            await self._clear()
             await self._stack.aclose()
 
-    def _clear(self) -> None:
+    async def _clear(self) -> None:
         """Take away what a failed test has left."""
         bundles = self.exec_root / "containers"
-        for pid in pids_of(bundles):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(pids_of(bundles))
+        async with asyncio.timeout(PATIENCE):
+            for id in names(bundles):
+                while (members := remove_cgroup(cgroup(id))) is not None:
+                    _kill(members)
+                    await asyncio.sleep(PAUSE)
         for path in mounts(bundles):
             unmount(path)
         for pin in (self.exec_root / "netns").glob("*"):
@@ -250,6 +254,12 @@ class Mooring:
     async def traffic(self) -> Traffic:
         """What the bystanders have exchanged so far."""
         return Traffic(*await self._nursery.call("report"))
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def pids_of(bundles: Path) -> list[int]:
