@@ -52,15 +52,12 @@ def _unix(path: Path, group: str) -> Iterator[socket.socket]:
     gid = _group(group)
     _remove_stale(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o777)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        made.bind(str(path))
+        _bind_closed(made, path)
     except OSError as error:
         made.close()
         raise UnavailableError(f"cannot listen on {path}: {error.strerror}", field="host", value=str(path)) from error
-    finally:
-        os.umask(before)
     try:
         if gid is not None:
             os.chown(path, -1, gid)
@@ -70,6 +67,15 @@ def _unix(path: Path, group: str) -> Iterator[socket.socket]:
     finally:
         path.unlink(missing_ok=True)
         made.close()
+
+
+def _bind_closed(made: socket.socket, path: Path) -> None:
+    """Bind with no permission for anybody."""
+    before = os.umask(0o777)
+    try:
+        made.bind(str(path))
+    finally:
+        os.umask(before)
 
 
 def _group(name: str) -> int | None:

@@ -1,3 +1,4 @@
+import grp
 import os
 import socket
 import stat
@@ -10,13 +11,15 @@ from linkspan.daemon.options import Values
 from linkspan.daemon.supervision import notify, pid_file
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 
-NOTHING = Values()
+NOTHING = Values({"group": grp.getgrgid(os.getegid()).gr_name})
+"""The group is our own: giving a socket to the group docker, where there is one, takes a privilege."""
 
 
 def test_a_socket_is_for_its_group_alone_and_goes_with_the_daemon(tmp_path: Path) -> None:
     path = tmp_path / "run" / "socket"
     with listeners([f"unix://{path}"], NOTHING):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        assert os.access(path.parent, os.R_OK | os.W_OK | os.X_OK)
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
     assert not path.exists()
