@@ -51,7 +51,7 @@ async def logs(call: Call) -> web.StreamResponse:
         stderr=stderr,
         follow=call.flag("follow"),
         since=call.moment("since"),
-        until=call.moment("until"),
+        until=call.moment("until") if call.text("until") != "0" else None,  # Docker's clients say so: no end
         tail=int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 10 else None,  # anything else means all
     )
     tty = container.wanted.tty

@@ -30,7 +30,7 @@ def integer(text: str, *, field: str, default: int = 0) -> int:
 
 def moment(text: str, *, field: str, now: datetime) -> datetime | None:
     """A time: seconds since 1970 with a fraction, a date and time as RFC 3339 writes it, or how long ago (`10m`)."""
-    if not text or text == "0":
+    if not text:
         return None
     try:
         if match := _SECONDS.fullmatch(text):

@@ -178,7 +178,7 @@ def _make_directories(places: Places, wanted: CreateContainer) -> None:
         os.chown(places.upper, root.st_uid, root.st_gid)
         places.upper.chmod(stat.S_IMODE(root.st_mode))
     for mount in wanted.mounts:
-        if mount.kind is MountKind.BIND and mount.create:
+        if mount.kind is MountKind.BIND and mount.create and not Path(mount.source).exists():
             Path(mount.source).mkdir(parents=True, exist_ok=True)
 
 

@@ -52,16 +52,17 @@ async def test_mounts(place: Dock, tmp_path: Path) -> None:
         *(
             "sh",
             "-c",
-            "cat /ro/file; echo x > /ro/file; echo x > /rw/new; echo x > /made/new; grep /scratch /proc/mounts",
+            "cat /ro/file /one; echo x > /ro/file; echo x > /rw/new; echo x > /made/new; grep /scratch /proc/mounts",
         ),
         mounts=[
             Mount(MountKind.BIND, "/ro", str(tmp_path / "shared"), read_only=True),
             Mount(MountKind.BIND, "/rw", str(tmp_path / "shared")),
             Mount(MountKind.BIND, "/made", str(tmp_path / "new/directory"), create=True),
+            Mount(MountKind.BIND, "/one", str(tmp_path / "shared/file"), create=True),
             Mount(MountKind.TMPFS, "/scratch", options=("size=1m",)),
         ],
     )
-    assert "from outside" in text and "Read-only file system" in text and "size=1024k" in text
+    assert text.count("from outside") == 2 and "Read-only file system" in text and "size=1024k" in text
     assert (tmp_path / "shared/new").exists() and (tmp_path / "new/directory/new").exists()
 
 

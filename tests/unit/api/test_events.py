@@ -113,6 +113,14 @@ async def test_what_has_been_is_told_and_the_stream_ends_in_time() -> None:
     assert [json.loads(line)["Action"] for line in reply.body.splitlines()] == ["create"]
 
 
+async def test_since_zero_is_since_the_beginning() -> None:
+    async with desk() as client:
+        await client.post("/networks/create", {"Name": "n1"})
+        until = datetime.now(UTC).timestamp() - 1
+        reply = await client.get(f"/events?since=0&until={until}")
+    assert [json.loads(line)["Action"] for line in reply.body.splitlines()] == ["create"]
+
+
 async def test_times_in_the_wrong_order_are_refused() -> None:
     async with desk() as client:
         reply = await client.get("/events?since=200&until=100")
