@@ -12,6 +12,7 @@ from linkspan.api.creation import container_request
 from linkspan.api.networks import creation, unused, wished_endpoint
 from linkspan.api.render.status import plan_body
 from linkspan.api.rooms import Rooms
+from linkspan.containers.checks import checked
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import ConflictError
 from linkspan.model.requests import Connect, CreateSandbox, Disconnect, RemoveNetwork
@@ -51,26 +52,26 @@ async def prune(call: Call) -> web.StreamResponse:
 async def run(call: Call) -> web.StreamResponse:
     """POST …/containers/create: the sandbox that starting the container makes."""
     wanted = container_request(call.text("name"), await call.body(ContainerCreate))
+    wanted = checked(replace(wanted, name=wanted.name.removeprefix("/") or "container"))
     return answer(plan_body(await call.rooms.engine.plan(_sandbox(wanted, call.rooms))))
 
 
 def _sandbox(wanted: CreateContainer, rooms: Rooms) -> CreateSandbox:
     """The request for the sandbox of a container to be."""
-    name = wanted.name.removeprefix("/") or "container"
     kind, _, reference = wanted.mode.partition(":")
     if kind == "container":
         owner = rooms.sandbox_of(reference)
         if owner is None:
             text = f"cannot join network namespace of a non running container: {reference}"
             raise ConflictError(text, field="mode", value=wanted.mode)
-        return CreateSandbox(name, mode=f"container:{owner}")
+        return CreateSandbox(wanted.name, mode=f"container:{owner}")
     if wanted.mode in ("host", "none"):
-        return CreateSandbox(name, mode=wanted.mode)
+        return CreateSandbox(wanted.name, mode=wanted.mode)
     own = "bridge" if wanted.mode in ("", "default") else wanted.mode
     networks = [
         replace(each, network="bridge" if each.network == "default" else each.network) for each in wanted.endpoints
     ]
-    return CreateSandbox(name, networks=networks or (own,), publish=wanted.publish)
+    return CreateSandbox(wanted.name, networks=networks or (own,), publish=wanted.publish)
 
 
 _PLAN = "/linkspan/v1/plan"

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from linkspan.model.requests import CreateSandbox
 from tests.support.engines import World
 from tests.unit.api.desk import desk
@@ -34,6 +36,16 @@ async def test_a_plan_is_refused_as_the_request_is() -> None:
             planned = await client.post(f"/linkspan/v1/plan/{path}", body)
             done = await client.post(f"/{path}", body)
             assert (planned.status, planned.json) == (done.status, done.json)
+
+
+async def test_a_container_that_cannot_be_is_not_planned(tmp_path: Path) -> None:
+    async with desk() as client:
+        body = {"Rootfs": str(tmp_path), "Cmd": ["true"]}
+        for name in ("c", "/c1/"):
+            planned = await client.post(f"/linkspan/v1/plan/containers/create?name={name}", body)
+            done = await client.post(f"/containers/create?name={name}", body)
+            assert (planned.status, planned.json) == (done.status, done.json)
+            assert planned.status == 400
 
 
 async def test_the_status_shows_bridges_sandboxes_addresses_and_ports() -> None:
