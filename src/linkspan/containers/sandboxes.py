@@ -57,6 +57,7 @@ class Sandboxes:
             publish=wanted.publish if own else (),
             labels={LABEL: container.id},
             id=container.id,
+            unconnected=own and not wanted.endpoints,  # it has left all its networks
         )
         try:
             return await self._engine.apply(request)

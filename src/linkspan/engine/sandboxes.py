@@ -26,6 +26,12 @@ def create_sandbox(context: Context, request: CreateSandbox) -> Decision[Sandbox
         raise InvalidError(
             f"conflicting options: networks and the {request.mode} network mode", field="networks", value=request.mode
         )
+    if request.unconnected and (request.networks or mode is not Mode.BRIDGE):
+        raise InvalidError(
+            "conflicting options: a sandbox without connections, and networks or a network mode",
+            field="unconnected",
+            value=True,
+        )
     sandbox = Sandbox(
         id=_id(context, request.id),
         name=request.name,
@@ -34,7 +40,7 @@ def create_sandbox(context: Context, request: CreateSandbox) -> Decision[Sandbox
         shares=shares,
         labels=pairs(request.labels, name="labels"),
     )
-    if mode is Mode.BRIDGE:
+    if mode is Mode.BRIDGE and not request.unconnected:
         for item in request.networks or ("bridge",):
             endpoint = join(context, sandbox, endpoint_request(item))
             sandbox = replace(sandbox, endpoints=(*sandbox.endpoints, endpoint))

@@ -68,8 +68,8 @@ class CreateSandbox(Request[Sandbox]):
 
     `mode` is Docker's `--network` for the modes without endpoints: `host`, `none`, `container:<sandbox>`; empty means
     a namespace with endpoints on `networks` (in this order: `eth0`, `eth1`, …; the default network when empty).
-    `publish` takes Docker's `-p` texts. `id` (64 hex digits) is for a caller that knows the sandbox by an id of
-    its own, as a container does; empty means "choose".
+    `unconnected` starts without any: networks can be connected later. `publish` takes Docker's `-p` texts. `id` (64 hex
+    digits) is for a caller that knows the sandbox by an id of its own, as a container does; empty means "choose".
     """
 
     name: str
@@ -78,6 +78,7 @@ class CreateSandbox(Request[Sandbox]):
     publish: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
+    unconnected: bool = False
 
 
 @dataclass(frozen=True)

@@ -235,3 +235,14 @@ async def test_networks_joined_while_it_does_not_run_count_from_the_next_start(p
     await place.containers.start("web")
     _, said = await place.exec("web", "ip", "-4", "address")
     assert b"10.9.0.77/24" in said and b"172.17" not in said
+
+
+async def test_who_left_all_networks_starts_without_any_and_can_join_again(place: Dock) -> None:
+    await place.create(name="web", publish=["8080:80"])
+    await place.containers.disconnect("web", "bridge")
+    await place.containers.start("web")
+    _, said = await place.exec("web", "ip", "link")
+    assert b"eth0" not in said
+    await place.containers.connect("web", EndpointRequest("bridge"))
+    _, said = await place.exec("web", "ip", "-4", "address")
+    assert b"172.17.0.2/16" in said

@@ -1,5 +1,7 @@
 """Sandboxes: modes and their conflicts, removal, connect and disconnect."""
 
+from typing import Any
+
 import pytest
 
 from linkspan.model.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -87,6 +89,22 @@ def test_publishing_conflicts_with_every_other_mode_in_dockers_words(scene: Scen
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "x" * 256, "\ud800"])
 def test_illegal_names_are_refused(scene: Scene, name: str) -> None:
     scene.refuse(CreateSandbox(name), InvalidError, "invalid sandbox name", field="name", value=name)
+
+
+def test_a_sandbox_can_start_without_networks_and_join_one_later() -> None:
+    scene = Scene()
+    alone = scene.do(CreateSandbox("x", publish=["8080:80"], unconnected=True))
+    assert (alone.mode, alone.endpoints) == (Mode.BRIDGE, ())
+    joined = scene.do(Connect("x", "bridge"))
+    assert [endpoint.ifname for endpoint in joined.endpoints] == ["eth0"]
+
+
+@pytest.mark.parametrize("wishes", [{"networks": ["bridge"]}, {"mode": "host"}, {"mode": "none"}])
+def test_without_networks_means_neither_networks_nor_a_mode(wishes: dict[str, Any]) -> None:
+    scene = Scene()
+    scene.refuse(
+        CreateSandbox("x", unconnected=True, **wishes), InvalidError, "conflicting", field="unconnected", value=True
+    )
 
 
 def test_a_duplicate_name_is_a_conflict_and_names_the_holder(scene: Scene) -> None:
