@@ -9,7 +9,6 @@ from linkspan.api.bodies.inspect import ContainerBody, ContainerItem
 from linkspan.api.calls import Call, Route, answer, done, encoded
 from linkspan.api.creation import container_request, warnings
 from linkspan.api.filters import parse_filters
-from linkspan.api.query import moment
 from linkspan.api.render.containers import container_body, container_item
 from linkspan.api.selection import FILTERS, Selection
 from linkspan.model.containers import Container, Status
@@ -136,10 +135,7 @@ async def prune(call: Call) -> web.StreamResponse:
 def _ended(call: Call) -> Sequence[Container]:
     """What a prune request means."""
     filters = parse_filters(call.text("filters"), PRUNE_FILTERS)
-    until = filters.get("until")
-    if len(until) > 1:
-        raise InvalidError("more than one until filter specified", field="filters", value=until[1])
-    before = moment(until[0], field="until", now=call.now) if until else None
+    before = filters.until(call.now)
     return [
         container
         for container in call.rooms.containers.all()

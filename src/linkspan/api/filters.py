@@ -7,9 +7,11 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
+from linkspan.api.query import moment
 from linkspan.model.errors import InvalidError
 
 _QUANTIFIER = re.compile(r"(?<!\\)[*+?{]")
@@ -53,6 +55,13 @@ class Filters:
         if wanted <= {"0", "false"}:
             return False
         raise InvalidError(f"invalid filter '{key}=[{' '.join(sorted(wanted))}]'", field="filters", value=key)
+
+    def until(self, now: datetime) -> datetime | None:
+        """The one time of `until`, up to which something must have been created; None when it is absent."""
+        wanted = self.get("until")
+        if len(wanted) > 1:
+            raise InvalidError("more than one until filter specified", field="filters", value=wanted[1])
+        return moment(wanted[0], field="until", now=now) if wanted else None
 
 
 def parse_filters(text: str, accepted: Iterable[str]) -> Filters:

@@ -15,7 +15,6 @@ from linkspan.api.bodies.networks import (
 )
 from linkspan.api.calls import Call, Route, answer, done
 from linkspan.api.filters import Filters, parse_filters
-from linkspan.api.query import moment
 from linkspan.api.render.networks import member_body, network_body
 from linkspan.api.rooms import Rooms
 from linkspan.model.errors import ForbiddenError, InvalidError, LinkspanError, NotFoundError
@@ -166,10 +165,7 @@ async def prune(call: Call) -> web.StreamResponse:
 def unused(call: Call) -> list[Network]:
     """What a prune request means: networks without members that its filters let through."""
     filters = parse_filters(call.text("filters"), PRUNE_FILTERS)
-    until = filters.get("until")
-    if len(until) > 1:
-        raise InvalidError("more than one until filter specified", field="filters", value=until[1])
-    before = moment(until[0], field="until", now=call.now) if until else None
+    before = filters.until(call.now)
     return [
         network
         for network in call.rooms.engine.networks.values()

@@ -119,7 +119,7 @@ class InfoBody(Struct, rename=docker_name, kw_only=True):
     os_version: str = field(name="OSVersion", default="")
     os_type: str = field(name="OSType", default="linux")
     architecture: str
-    index_server_address: str = "https://index.docker.io/v1/"
+    index_server_address: str = ""
     registry_config: Registries = field(default_factory=Registries)
     ncpu: int = field(name="NCPU")
     mem_total: int
