@@ -83,12 +83,6 @@ class Vessel(Thing):
         self.fates = {"absent"}
 
 
-EARLY = "exited 2"
-"""Stopped between the runtime's word that it has started and its first instruction: what SIGTERM then finds is still
-runc's own process, which ends with 2, as the Go runtime does as the first process of a namespace.
-"""
-
-
 class Tally:
     """Counts answers, of all workers together."""
 
@@ -373,8 +367,6 @@ class Worker:
 
 
 def _recognise(thing: Thing, found: str) -> None:
-    if found == EARLY and "exited 137" in thing.fates:
-        found = "exited 137"
     assert found in thing.fates, f"{thing.name} is {found}, and should be {' or '.join(sorted(thing.fates))}: {thing}"
     thing.fates = {found}
 
