@@ -49,7 +49,9 @@ ROOMS = {
         "a front door asks the facades, and never reaches behind them",
         packages="aiohttp msgspec",
     ),
-    "dataplane": room("model", "its programs outlive the daemon, must start fast and stay small"),
+    "dataplane": room(
+        "model", "its programs outlive the daemon, must start fast and stay small", packages="dns msgspec"
+    ),
     "lab": room("model plan engine wiring linkspan", "tests and demos use what every library user has"),
     "wiring": room(
         "model plan kernel store engine dataplane containers",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from linkspan.containers.failures import RuntimeFailureError, complaint
 from linkspan.containers.layout import Places
-from linkspan.containers.monitor import end_processes
+from linkspan.containers.monitor import end_processes, executed, image
 from linkspan.containers.ports import Host
 from linkspan.containers.runtime import Programs
 from linkspan.containers.spec import PATH, cgroup
@@ -58,9 +58,16 @@ class Conmon:
             said = await self._run(argv, {"_OCI_SYNCPIPE": sync})
             return number(await sync.line(_MESSAGE_LIMIT), said)
 
-    async def start(self, id: str) -> None:
-        """Let the first process of a created container run. Raises `RuntimeFailureError`."""
+    async def start(self, id: str, pid: int) -> None:
+        """Let the first process of a created container run; returns once it executes the container's program.
+
+        runc's own work is done a few milliseconds before that. Until then the process is still runc's, with the signal
+        handlers of Go: a SIGTERM would end it with status 2, where the first process of a container ignores what it
+        does not handle. Raises `RuntimeFailureError`.
+        """
+        before = image(pid)
         await self._runtime("start", id)
+        await executed(pid, before)
 
     async def delete(self, id: str) -> None:
         """Forget a container, and kill what is left of it; nothing to do when there is none."""

@@ -19,6 +19,11 @@ from linkspan.containers.waiting import readable
 DRAIN_SECONDS = 10.0
 """How long conmon may take to hand over the last output after the container's end."""
 
+EXECVE_SECONDS = 10.0
+"""How long a runtime that has let its process go may take until that executes the container's program, as when the
+disk is slow."""
+_EXECVE_PAUSE = 0.001
+
 
 class Monitor:
     """A running conmon and the container's first process, as descriptors."""
@@ -136,6 +141,29 @@ def _parent(pid: int) -> int:
     except OSError:
         return 0
     return int(status.rpartition(")")[2].split()[1])
+
+
+def image(pid: int) -> bytes:
+    """Stands for the program a process executes: another after every `execve`, even of the same file.
+
+    It is the auxiliary vector, which the kernel lays out anew each time, at random addresses. Nothing when the process
+    is gone or may not be looked at.
+    """
+    try:
+        return Path(f"/proc/{pid}/auxv").read_bytes()
+    except OSError:
+        return b""
+
+
+async def executed(pid: int, before: bytes) -> None:
+    """Wait until a process executes another program than that of `before`, or is gone.
+
+    No event tells that to a process which is not the parent; it comes within a few milliseconds.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(EXECVE_SECONDS):
+            while before and image(pid) == before:
+                await asyncio.sleep(_EXECVE_PAUSE)
 
 
 async def end_strays(below: Path, ids: frozenset[str]) -> None:

@@ -75,7 +75,7 @@ class Starter:
                 for attachment in life.attachments:
                     await attachment.connect(places.bundle)
                 started = context.surroundings.now()
-                await conmon.start(container.id)
+                await conmon.start(container.id, pid)
             except BaseException:
                 monitor.close()
                 raise

@@ -145,7 +145,8 @@ Service: TypeAlias = HostPort | Resolver | HostResolver | NameZone | NameEntry
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of how a query is answered: `where` was looked (`zone shop`, `cache`, `upstream 10.0.0.2`), what came
-    of it, and after how many seconds from the start."""
+    of it, and after how many seconds from the start.
+    """
 
     where: str
     outcome: str
