@@ -158,11 +158,11 @@ def image(pid: int) -> bytes:
 async def executed(pid: int, before: bytes) -> None:
     """Wait until a process executes another program than that of `before`, or is gone.
 
-    No event tells that to a process which is not the parent; it comes within a few milliseconds.
+    It comes within a few milliseconds.
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(EXECVE_SECONDS):
-            while before and image(pid) == before:
+            while before and image(pid) == before:  # noqa: ASYNC110 - nothing could set an event
                 await asyncio.sleep(_EXECVE_PAUSE)
 
 
