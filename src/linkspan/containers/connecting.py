@@ -28,7 +28,7 @@ class Connector:
 
     async def connect(self, life: Life, endpoint: EndpointRequest) -> None:
         """Join a network. Raises in Docker's words what cannot be."""
-        async with life.lock:
+        async with self._context.register.changing(life):
             container, network = life.container, self._context.engine.network(endpoint.network)
             _check_connectable(container, network)
             if self._place(container, network) is not None:
@@ -45,7 +45,7 @@ class Connector:
 
     async def disconnect(self, life: Life, reference: str, *, force: bool) -> None:
         """Leave a network; with `force`, one that is gone as well."""
-        async with life.lock:
+        async with self._context.register.changing(life):
             container = life.container
             network = self._find(reference, force=force)
             name = network.name if network is not None else reference

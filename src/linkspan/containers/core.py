@@ -142,7 +142,7 @@ class Containers:
         return await self._tasks.carry_out(self._start(life), f"start {life.container.name}")
 
     async def _start(self, life: Life) -> bool:
-        async with life.lock:
+        async with self._register.changing(life):
             try:
                 started = await self._starter.start(life)
             except LinkspanError:
@@ -237,7 +237,9 @@ class Containers:
         removed = life.removal()
         try:
             async with life.lock:  # a start that has begun is finished first
-                if life.running:
+                if removed.done():  # it has ended meanwhile, and been removed at its end
+                    pass
+                elif life.running:
                     self._signal(life, signals.SIGKILL)
                 else:
                     await self._ender.erase(life)
@@ -257,7 +259,7 @@ class Containers:
         self._context.announce(life.container, "rename", oldName=f"/{old}")
 
     async def _rename(self, life: Life, name: str) -> None:
-        async with life.lock:
+        async with self._register.changing(life):
             await self._register.rename(life, name)
 
     # ----------------------------------------------------------------------------------------------------- networks
@@ -303,7 +305,7 @@ class Containers:
         attachment = Attachment(
             stdin=stdin, stdout=stdout, stderr=stderr, resize=partial(resize, bundle), closed=partial(_detach, life)
         )
-        async with life.lock:
+        async with self._register.changing(life):
             life.attachments.append(attachment)
             if life.running:
                 try:

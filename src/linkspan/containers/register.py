@@ -1,7 +1,8 @@
 """Every container that is remembered, with what belongs to it while this process runs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from linkspan.containers.attach import Attachment
@@ -15,7 +16,8 @@ from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
 class Life:
     """A container and those who wait for it.
 
-    Whoever changes what the container is holds `lock`: start, the work after an exit, removal, connections.
+    Whoever changes what the container is holds `lock`: start, the work after an exit, removal, connections. It may have
+    been removed while one waited for the lock: see `Register.changing`.
     """
 
     container: Container
@@ -89,8 +91,20 @@ class Register:
                 f"Multiple IDs found with provided prefix: {reference}", field="container", value=reference
             )
         if not matches:
-            raise NotFoundError(f"No such container: {reference}", field="container", value=reference)
+            raise _unknown(reference)
         return matches[0]
+
+    @asynccontextmanager
+    async def changing(self, life: Life) -> AsyncIterator[None]:
+        """Hold the lock of a container that is still there; `NotFoundError` when it was removed meanwhile."""
+        async with life.lock:
+            if not self.has(life):
+                raise _unknown(life.container.id)
+            yield
+
+    def has(self, life: Life) -> bool:
+        """Whether a container has not been removed."""
+        return life.container.id in self.lives
 
     def all(self) -> Sequence[Life]:
         """Every container, the oldest first."""
@@ -148,3 +162,7 @@ class Register:
     def _forget(self, life: Life) -> None:
         del self.lives[life.container.id]
         del self._names[life.container.name]
+
+
+def _unknown(reference: str) -> NotFoundError:
+    return NotFoundError(f"No such container: {reference}", field="container", value=reference)

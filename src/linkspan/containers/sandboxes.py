@@ -97,7 +97,8 @@ class Sandboxes:
         async with owner.lock:
             if not owner.running:
                 await self._remove_unused(id)
-                await self._register.save(owner, replace(owner.container, sandbox=None))
+                if self._register.has(owner):  # it may have been removed while we waited
+                    await self._register.save(owner, replace(owner.container, sandbox=None))
 
     async def _remove_unused(self, id: str) -> None:
         sandbox = self._engine.sandboxes.get(id)

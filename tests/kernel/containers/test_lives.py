@@ -1,11 +1,16 @@
 """Containers from create to remove, with a real runtime."""
 
 import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from linkspan import CreateNetwork
-from linkspan.model.containers import Mount, MountKind, Status
+from linkspan.model.containers import Container, Mount, MountKind, Status
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.requests import EndpointRequest
 from tests.support.docks import PATIENCE, Dock
@@ -57,6 +62,21 @@ async def test_starting_what_runs_and_stopping_what_does_not_change_nothing(plac
     assert await place.containers.start("web") is False
     assert await place.containers.stop("web", timeout=0) is True
     assert await place.containers.stop("web") is False
+
+
+async def test_what_has_started_executes_its_own_program(place: Dock) -> None:
+    """As long as it is still the runtime's, a SIGTERM ends it, which the first process of a container ignores."""
+    for _ in range(20):
+        container = await place.run("sleep", "1000", name="web")
+        name = program(container)
+        await place.containers.stop("web", timeout=0)
+        assert (name, place.containers.get("web").state.exit_code) == ("sleep\n", 137)
+        await place.containers.remove("web")
+
+
+def program(container: Container) -> str:
+    """The name of what the first process executes."""
+    return Path(f"/proc/{container.state.pid}/comm").read_text()
 
 
 async def test_stop_waits_for_a_process_that_ends_by_itself(place: Dock) -> None:
@@ -127,6 +147,55 @@ async def test_an_auto_removed_container_is_gone_after_its_end(place: Dock) -> N
     await place.containers.start("web")
     assert await asyncio.wait_for(removed, PATIENCE) == (4, None)
     assert list(place.containers.all()) == [] and place.leftovers() == []
+
+
+async def test_who_removes_what_is_just_removing_itself_finds_it_removed(place: Dock) -> None:
+    container = await place.run(name="web", auto_remove=True)
+    async with held(place, container):
+        os.kill(container.state.pid, signal.SIGKILL)
+        await queued(place, container, 1)
+        removing = asyncio.create_task(place.containers.remove("web", force=True))
+        await queued(place, container, 2)
+    await asyncio.wait_for(removing, PATIENCE)
+    assert list(place.containers.all()) == []
+
+
+async def test_who_changes_what_is_just_removing_itself_hears_that_it_is_gone(place: Dock) -> None:
+    """And does not bring it back: not into memory, nor into the database."""
+    await place.engine.apply(CreateNetwork("shop"))
+    container = await place.run(name="web", auto_remove=True)
+    changes = (
+        place.containers.start("web"),
+        place.containers.rename("web", "shop"),
+        place.containers.connect("web", EndpointRequest("shop")),
+        place.containers.disconnect("web", "bridge"),
+        place.containers.attach("web"),
+    )
+    async with held(place, container):
+        os.kill(container.state.pid, signal.SIGKILL)
+        await queued(place, container, 1)
+        asked = [asyncio.create_task(change) for change in changes]
+        await queued(place, container, 1 + len(changes))
+    for said in await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), PATIENCE):
+        assert isinstance(said, NotFoundError) and said.message == f"No such container: {container.id}"
+    await place.close()
+    await place.open()
+    assert list(place.containers.all()) == []
+
+
+@asynccontextmanager
+async def held(place: Dock, container: Container) -> AsyncIterator[None]:
+    """Whoever changes the container meanwhile waits in a queue."""
+    async with place.containers._register.lives[container.id].lock:
+        yield
+
+
+async def queued(place: Dock, container: Container, number: int) -> None:
+    """Wait until so many are in the queue."""
+    lock = place.containers._register.lives[container.id].lock
+    async with asyncio.timeout(PATIENCE):
+        while len(lock._waiters or ()) < number:  # noqa: ASYNC110 - nothing sets an event
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(
