@@ -170,6 +170,7 @@ def _remembered(answers: Answers, memory: Memory) -> Pairs:
     is_on = {
         f"{id} {names[endpoint['network']]}"
         for id, sandbox in memory.sandboxes.items()
+        if id in memory.containers  # a sandbox that is lent outlives the removal of its container
         for endpoint in sandbox["endpoints"]
     }
     joins = {

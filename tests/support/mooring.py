@@ -66,6 +66,8 @@ class Api:
             return await self._request(method, path, body)
 
     async def _request(self, method: str, path: str, body: Json | None) -> Any:
+        if self._session.closed:  # whoever asks next hears of the death later than who waited for it
+            raise GoneError(f"{method} {path}")
         try:
             async with self._session.request(method, f"http://api/v1.47{path}", json=body) as reply:
                 data = b""
