@@ -44,7 +44,10 @@ class Config:
     `bip`/`bip6` give the default bridge its address and prefix; `fixed_cidr` limits its dynamic addresses;
     `host_binding` is the address ports are published on when a request names none.
     `userland_proxy` (iptables only) keeps Docker's classic table, in which loopback and hairpin traffic is left to a
-    user-space relay; nftables carries both by NAT and needs none.
+    user-space relay; nftables carries both by NAT and needs none. Either way it also has the relay carry what NAT never
+    can: connections to ::1, and from an IPv6 address of the host to a sandbox with IPv4 only.
+    `names` gives sandboxes on user-defined networks a name server at 127.0.0.11; `host_resolver` is the loopback
+    address of one for the host itself (`<name>.<network>.linkspan`).
     """
 
     bridge: str = "docker0"
@@ -61,3 +64,5 @@ class Config:
     pools: tuple[AddressPool, ...] = DEFAULT_POOLS
     firewall: FirewallBackend = FirewallBackend.NFTABLES
     userland_proxy: bool = True
+    names: bool = False
+    host_resolver: IPAddress | None = None

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from linkspan.model.addressing import IPAddress, IPNetwork, Version
+from linkspan.model.dataplane import Record
 
 
 class Driver(StrEnum):
@@ -65,7 +66,10 @@ class BridgeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network. `bridge` is set exactly when the driver is bridge; immutable after creation, as in Docker."""
+    """A network. `bridge` is set exactly when the driver is bridge; immutable after creation, as in Docker.
+
+    Only `records`, which its name servers answer besides the names of sandboxes, can be set again.
+    """
 
     id: str
     name: str
@@ -77,6 +81,12 @@ class Network:
     labels: tuple[tuple[str, str], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     predefined: bool = False
+    records: tuple[Record, ...] = ()
+
+    @property
+    def answers_names(self) -> bool:
+        """Whether sandboxes find each other by name on it: on user-defined networks, as in Docker."""
+        return self.bridge is not None and not self.predefined
 
     def subnet(self, version: Version) -> Subnet | None:
         """The prefix of one family; a bridge network has at most one each."""

@@ -44,12 +44,16 @@ class PortRequest:
 
 @dataclass(frozen=True, slots=True)
 class PortBinding:
-    """A published range: `host` and `target` have the same length, port for port."""
+    """A published range: `host` and `target` have the same length, port for port.
+
+    `proxy_protocol` has the relay carry every connection, and tell the sandbox who the client is.
+    """
 
     protocol: Protocol
     address: IPAddress
     host: PortRange
     target: PortRange
+    proxy_protocol: bool = False
 
     @property
     def version(self) -> Version:

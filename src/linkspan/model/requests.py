@@ -31,7 +31,11 @@ class SubnetRequest:
 
 @dataclass(frozen=True)
 class CreateNetwork(Request[Network]):
-    """`docker network create`. `options` are driver options under Docker's names (`com.docker.network.bridge.name`)."""
+    """`docker network create`. `options` are driver options under Docker's names (`com.docker.network.bridge.name`).
+
+    A label `linkspan.dns/<name>` gives the network records of that name, one a line, as a zone file has them:
+    `A 10.0.0.9`, `300 CNAME db.example.` (a time to live in seconds first), `SRV 0 5 5432 db`, `TXT "two words"`.
+    """
 
     name: str
     driver: str = "bridge"
@@ -51,8 +55,31 @@ class RemoveNetwork(Request[Network]):
 
 
 @dataclass(frozen=True)
+class RecordRequest:
+    """One more record of a network: `type` is A, AAAA, CNAME, TXT or SRV, `value` its text as a zone file has it."""
+
+    name: str
+    type: str
+    value: str
+    ttl: int = 600
+
+
+@dataclass(frozen=True)
+class SetRecords(Request[Network]):
+    """Give a network these records in place of all it had, those of its labels included."""
+
+    network: str
+    records: Sequence[RecordRequest] = ()
+
+
+@dataclass(frozen=True)
 class EndpointRequest:
-    """How to join one network. Empty text means "choose"."""
+    """How to join one network. Empty text means "choose".
+
+    `aliases` are more names of the sandbox on this network (`*.web` stands for every name below `web`); `links` are
+    names that only the sandbox itself knows, Docker's `--link`: `<name on the network>:<alias>`, or the name alone.
+    Both need a user-defined network.
+    """
 
     network: str
     ipv4_address: str = ""
@@ -60,6 +87,8 @@ class EndpointRequest:
     mac_address: str = ""
     ifname: str = ""
     gw_priority: int = 0
+    aliases: Sequence[str] = ()
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +99,10 @@ class CreateSandbox(Request[Sandbox]):
     a namespace with endpoints on `networks` (in this order: `eth0`, `eth1`, …; the default network when empty).
     `unconnected` starts without any: networks can be connected later. `publish` takes Docker's `-p` texts. `id` (64 hex
     digits) is for a caller that knows the sandbox by an id of its own, as a container does; empty means "choose".
+    `hostname` is one more name of the sandbox on its networks. `dns` are the name servers that are asked, from inside
+    the sandbox, for what no network knows (none: the host's, from the host); `ndots` says that the user chose `ndots`.
+    `proxy_protocol` lists container ports (`80`, `80/tcp`, `8000-8010/tcp`) that are published through the relay, which
+    tells them the client's address by PROXY protocol version 2.
     """
 
     name: str
@@ -79,6 +112,10 @@ class CreateSandbox(Request[Sandbox]):
     labels: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
     unconnected: bool = False
+    hostname: str = ""
+    dns: Sequence[str] = ()
+    ndots: bool = False
+    proxy_protocol: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +123,14 @@ class RemoveSandbox(Request[Sandbox]):
     """Release everything a sandbox holds."""
 
     sandbox: str
+
+
+@dataclass(frozen=True)
+class RenameSandbox(Request[Sandbox]):
+    """Give a sandbox another name, and so its networks."""
+
+    sandbox: str
+    name: str
 
 
 @dataclass(frozen=True)

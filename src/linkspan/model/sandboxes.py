@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from linkspan.model.addressing import IPInterface, Version
+from linkspan.model.addressing import IPAddress, IPInterface, Version
+from linkspan.model.dataplane import Link
 from linkspan.model.ports import PortBinding
 
 
@@ -25,7 +26,9 @@ class Endpoint:
     """One interface of a sandbox on one network.
 
     `ifname` is its name inside (`eth0`), `mac` its hardware address; `priority` decides which network gives the
-    default route (higher wins).
+    default route (higher wins). `names` are what the sandbox is called on the network, in Docker's order: its name, its
+    aliases, the first 12 digits of its id, its host name; none on a network that answers no names. `links` are the
+    names that it alone knows.
     """
 
     id: str
@@ -34,6 +37,8 @@ class Endpoint:
     mac: str
     addresses: tuple[IPInterface, ...]
     priority: int = 0
+    names: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
 
     @property
     def host_ifname(self) -> str:
@@ -50,7 +55,8 @@ class Sandbox:
     """A namespace, its endpoints in order of connection, and what is published from it.
 
     `shares` is the id of the sandbox whose namespace is used when the mode is `SHARED`. `ports` are bound on the host
-    as long as an endpoint gives the sandbox a way out (Docker's gateway endpoint).
+    as long as an endpoint gives the sandbox a way out (Docker's gateway endpoint). `hostname`, `servers` and `ndots`
+    are for the name server inside: see `CreateSandbox`.
     """
 
     id: str
@@ -61,6 +67,9 @@ class Sandbox:
     ports: tuple[PortBinding, ...] = ()
     shares: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    hostname: str = ""
+    servers: tuple[IPAddress, ...] = ()
+    ndots: bool = False
 
     def endpoint(self, network: str) -> Endpoint | None:
         """The endpoint on the network with that id."""

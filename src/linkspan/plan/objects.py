@@ -10,15 +10,46 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from linkspan.model.addressing import IPAddress, IPInterface, IPNetwork, Version
-from linkspan.model.ports import PortRange, Protocol
+from linkspan.model.dataplane import HostPort, HostResolver, Key, NameEntry, NameZone, Resolver, Service
+
+__all__ = [
+    "HOST",
+    "PROTOCOL",
+    "Address",
+    "Bridge",
+    "FirewallObject",
+    "HostPort",
+    "HostResolver",
+    "IptablesChain",
+    "IptablesObject",
+    "IptablesRule",
+    "KernelObject",
+    "Key",
+    "LinkObject",
+    "NameEntry",
+    "NameZone",
+    "Namespace",
+    "NftChain",
+    "NftElement",
+    "NftObject",
+    "NftRule",
+    "NftSet",
+    "NftTable",
+    "Resolver",
+    "Route",
+    "Service",
+    "Sysctl",
+    "Up",
+    "Veth",
+    "mark",
+    "mark_engine",
+]
 
 HOST = ""
 """The `where` of the engine's own namespace."""
 
 PROTOCOL = 76
 """Our number in `ip address … proto` and `ip route … proto` (rtnetlink leaves 5-255 to user space). ASCII `L`."""
-
-Key: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +158,6 @@ class Sysctl:
 
 
 @dataclass(frozen=True, slots=True)
-class HostPort:
-    """Host ports held by bound sockets, so that no process can take what a sandbox publishes.
-
-    `relay` is where the relay carries, port for port, what NAT leaves to it; None when NAT carries everything.
-    """
-
-    protocol: Protocol
-    address: IPAddress
-    ports: PortRange
-    owner: str
-    relay: tuple[IPAddress, PortRange] | None = None
-
-    @property
-    def key(self) -> Key:
-        return ("port", self.protocol, str(self.address), str(self.ports))
-
-
-@dataclass(frozen=True, slots=True)
 class NftTable:
     """Our only table, `inet linkspan`; the comment holds the engine's mark."""
 
@@ -237,7 +250,8 @@ LinkObject: TypeAlias = Namespace | Bridge | Veth | Address | Up | Route | Sysct
 NftObject: TypeAlias = NftTable | NftSet | NftChain | NftElement
 IptablesObject: TypeAlias = IptablesChain | IptablesRule
 FirewallObject: TypeAlias = NftObject | IptablesObject
-KernelObject: TypeAlias = LinkObject | FirewallObject | HostPort
+KernelObject: TypeAlias = LinkObject | FirewallObject | Service
+"""What the data plane serves is part of the plan like anything in the kernel (see `linkspan.model.dataplane`)."""
 
 
 def mark(engine: str, kind: str, id: str) -> str:
