@@ -39,6 +39,14 @@ def api_version(text: str | None) -> Version:
     return version
 
 
+class Unheard(web.StreamResponse):
+    """What is answered to a client that has gone away: raised to aiohttp, the same error would be logged as ours."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Tell aiohttp that there is nobody to write to; it drops the connection without a word."""
+        raise ConnectionResetError("the client has gone")
+
+
 @web.middleware
 async def errors_as_answers(request: web.Request, handler: Plain) -> web.StreamResponse:
     """Every error is a JSON object with a message; what nobody foresaw is logged, and does not end the daemon."""
@@ -51,7 +59,7 @@ async def errors_as_answers(request: web.Request, handler: Plain) -> web.StreamR
     except web.HTTPException as error:
         return answer(Failure(message=error.reason), error.status)
     except ConnectionError:
-        raise  # the client went away
+        return Unheard()
     except Exception as error:
         log.exception("%s %s failed in an unexpected way", request.method, request.path)
         return _refuse(request, answer(Failure(message=f"unexpected error: {error}"), 500))

@@ -1,6 +1,11 @@
-import pytest
+import asyncio
+import logging
+from pathlib import Path
 
-from linkspan.api.conventions import api_version
+import pytest
+from aiohttp import web
+
+from linkspan.api.conventions import api_version, errors_as_answers
 from linkspan.model.errors import InvalidError
 from tests.unit.api.desk import desk
 
@@ -66,3 +71,33 @@ async def test_ping_answers_ok_and_has_no_body_for_head() -> None:
         assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
         assert reply.headers["Cache-Control"] == "no-cache, no-store, must-revalidate"
         assert reply.headers["Pragma"] == "no-cache"
+
+
+async def test_a_client_that_leaves_before_the_head_of_its_answer_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arrived, answered = asyncio.Event(), asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        arrived.set()
+        while request.transport is not None:  # noqa: ASYNC110 - the server tells only by cancelling
+            await asyncio.sleep(0)
+        answered.set()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        return response
+
+    app = web.Application(middlewares=[errors_as_answers])
+    app.router.add_get("/late", late)
+    runner = web.AppRunner(app, logger=logging.getLogger("server"))
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, str(tmp_path / "socket")).start()
+        _, writer = await asyncio.open_unix_connection(str(tmp_path / "socket"))
+        writer.write(b"GET /late HTTP/1.1\r\nHost: api\r\n\r\n")
+        await arrived.wait()
+        writer.transport.abort()
+        await answered.wait()
+    finally:
+        await runner.cleanup()
+    assert caplog.records == []
