@@ -94,6 +94,15 @@ async def test_a_dry_run_prints_the_lines_and_changes_nothing(harbour: Harbour) 
     assert await harbour.machine.run("ip", "-o", "link") == links
 
 
+async def test_status_names_the_chain_that_drops_what_containers_send(harbour: Harbour) -> None:
+    await harbour.serve()
+    chain = "{ type filter hook forward priority 0; policy drop; }"
+    await harbour.run("nft", f"add table inet other; add chain inet other forward {chain}")
+    status = await linkspan(harbour, "status")
+    assert status.status == 1
+    assert "nftables chain inet other forward: its policy is drop, and none of its rules mentions docker0" in status.out
+
+
 async def test_a_connected_container_is_on_the_network(harbour: Harbour) -> None:
     await harbour.serve()
     await linkspan(harbour, "network", "create", "--subnet", "10.7.0.0/24", "web")

@@ -27,7 +27,7 @@ from linkspan.plan.objects import (
     Sysctl,
     Veth,
 )
-from linkspan.plan.observation import Foreign, HostFacts, Observation
+from linkspan.plan.observation import Foreign, ForeignChain, HostFacts, Observation
 from linkspan.plan.operations import Operation, OperationFailedError, Verb
 from tests.fakes.machine import Machine, RefusedError
 
@@ -41,6 +41,7 @@ class FakeKernel:
     """
 
     def __init__(self, *, exec_root: Path = Path("/run/fake"), facts: HostFacts | None = None) -> None:
+        self.chains: Sequence[ForeignChain] = ()
         self.facts = facts or HostFacts()
         self.log: list[Operation] = []
         self.calls = 0
@@ -133,6 +134,11 @@ class FakeKernel:
         """The `facts` field."""
         await asyncio.sleep(0)
         return self.facts
+
+    async def foreign_chains(self) -> Sequence[ForeignChain]:
+        """The `chains` field."""
+        await asyncio.sleep(0)
+        return self.chains
 
     def namespace_path(self, sandbox: str) -> Path:
         """Where the namespace would be pinned."""

@@ -12,7 +12,7 @@ async def status(call: Call) -> web.StreamResponse:
     engine, host = call.rooms.engine, call.rooms.host
     bridges = [bridge_status(network, len(engine.members(network.id))) for network in engine.networks.values()]
     ipv6 = any(network.subnet(6) is not None for network in engine.networks.values())
-    problems = (*engine.problems, *host_problems(host, engine.config, ipv6=ipv6))
+    problems = (*engine.problems, *host_problems(host, engine.config, ipv6=ipv6), *await engine.obstacles())
     return answer(
         StatusBody(
             version=host.version,

@@ -10,6 +10,7 @@ from linkspan.engine.events import Announcer
 from linkspan.engine.healing import heal
 from linkspan.engine.live import LiveSandbox
 from linkspan.engine.networks import settle_predefined
+from linkspan.engine.obstacles import obstacles
 from linkspan.engine.ports import Kernel, Store, Surroundings
 from linkspan.engine.preview import Preview
 from linkspan.engine.worker import Worker, supervised
@@ -116,6 +117,10 @@ class Engine:
         """A sandbox by id, name or unique prefix of an id, with what can be done in it; `NotFoundError` otherwise."""
         state = self._worker.state
         return LiveSandbox(state, self._kernel, state.sandbox(reference).id)
+
+    async def obstacles(self) -> Sequence[Problem]:
+        """Chains of others that drop what the bridges forward, as they are now."""
+        return obstacles(self.networks.values(), await self._kernel.foreign_chains())
 
     def announce(self, event: Event) -> None:
         """Give an event of someone who builds on the engine to everyone who listens to it, in order with its own."""

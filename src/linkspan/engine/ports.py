@@ -8,7 +8,7 @@ from typing import IO, Protocol, TypeAlias
 
 from linkspan.model.state import Change, State
 from linkspan.plan.objects import KernelObject
-from linkspan.plan.observation import HostFacts, Observation
+from linkspan.plan.observation import ForeignChain, HostFacts, Observation
 from linkspan.plan.operations import Operation
 
 Stream: TypeAlias = int | IO[bytes] | None
@@ -32,6 +32,10 @@ class Kernel(Protocol):
 
     async def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges of the host, as they are now."""
+        ...
+
+    async def foreign_chains(self) -> Sequence[ForeignChain]:
+        """Chains of others that stop forwarded packets unless their rules let them pass."""
         ...
 
     def namespace_path(self, sandbox: str) -> Path:

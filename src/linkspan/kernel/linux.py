@@ -15,7 +15,7 @@ from linkspan.kernel.thread import KernelThread
 from linkspan.model.containers import Abilities
 from linkspan.model.errors import LinkspanError, UnavailableError
 from linkspan.plan.objects import KernelObject
-from linkspan.plan.observation import HostFacts, Observation
+from linkspan.plan.observation import ForeignChain, HostFacts, Observation
 from linkspan.plan.operations import Operation
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
@@ -69,6 +69,10 @@ class LinuxKernel:
     async def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges of the host, as they are now."""
         return await self._thread.run(self._machine.host_facts)
+
+    async def foreign_chains(self) -> tuple[ForeignChain, ...]:
+        """Chains of others that may stop what is forwarded."""
+        return await self._thread.run(self._machine.foreign_chains)
 
     def namespace_path(self, sandbox: str) -> Path:
         """Where the namespace of a sandbox is pinned."""

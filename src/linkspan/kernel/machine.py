@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from linkspan.kernel import facts, rtnl, sysctls
+from linkspan.kernel import facts, foreign, rtnl, sysctls
 from linkspan.kernel.conntrack import Conntrack
 from linkspan.kernel.firewall import FirewallFactory
 from linkspan.kernel.hostports import HostPorts, Relayed
@@ -15,7 +15,7 @@ from linkspan.kernel.readiness import attached, make_ready
 from linkspan.kernel.sockets import Sockets
 from linkspan.model.addressing import IPAddress
 from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Key, Namespace, Route, Sysctl, Up, Veth
-from linkspan.plan.observation import HostFacts, Observation
+from linkspan.plan.observation import ForeignChain, HostFacts, Observation
 from linkspan.plan.operations import Operation, OperationFailedError, Verb
 
 RunKey = tuple[str, str]
@@ -145,6 +145,10 @@ class Machine:
     def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges as they are now."""
         return facts.host_facts(self._sockets.host, self._engine)
+
+    def foreign_chains(self) -> tuple[ForeignChain, ...]:
+        """Chains of others that may stop what is forwarded."""
+        return tuple(foreign.foreign_chains())
 
     def close(self) -> None:
         """Let go of everything that lives in this process."""

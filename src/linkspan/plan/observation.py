@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from linkspan.model.addressing import IPAddress, IPNetwork
+from linkspan.model.addressing import IPAddress, IPNetwork, Version
 from linkspan.model.ports import PortRange
 from linkspan.plan.objects import KernelObject
 
@@ -38,3 +38,16 @@ class HostFacts:
     ephemeral: PortRange = PortRange(32768, 60999)
     reserved: tuple[PortRange, ...] = ()
     bridge_netfilter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignChain:
+    """A chain of somebody else that stops forwarded packets its rules do not let pass.
+
+    `end` says how it stops them. `interfaces` are the names and patterns (`br-*`) that the rules around it mention.
+    """
+
+    name: str
+    end: str
+    versions: tuple[Version, ...]
+    interfaces: frozenset[str]
