@@ -61,6 +61,10 @@ class Places:
         """The bundle of one more process."""
         return self.bundle / f"exec-{id[:12]}"
 
+    def execs(self) -> Sequence[Path]:
+        """The bundles of all further processes."""
+        return sorted(self.bundle.glob("exec-*"))
+
 
 class Layout:
     """The directories of all containers of one engine."""

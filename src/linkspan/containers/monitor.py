@@ -8,7 +8,7 @@ bundle, and the first process of the container is conmon's child.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -194,6 +194,14 @@ async def end_processes(pids: Iterable[int], still_meant: Callable[[int], bool] 
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def named_by_programs(paths: Collection[Path]) -> set[Path]:
+    """Which of some paths an argument of a running program names; a monitor's name its bundle."""
+    wanted = {str(path): path for path in paths}
+    pids = os.listdir("/proc") if wanted else []  # noqa: PTH208 - thousands of names
+    said = (argument for name in pids if name.isdecimal() for argument in _command_line(name))
+    return {wanted[argument] for argument in said if argument in wanted}
 
 
 def _users_of(below: Path) -> Iterator[tuple[int, str]]:

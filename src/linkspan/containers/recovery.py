@@ -1,19 +1,23 @@
 """Taking over what an earlier process left: running containers, containers that ended meanwhile, and half-made ones."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from linkspan.containers.connecting import Connector
-from linkspan.containers.context import Context
+from linkspan.containers.context import Context, remove_tree
 from linkspan.containers.ending import Ender
 from linkspan.containers.failures import RuntimeFailureError
-from linkspan.containers.monitor import Monitor, end_strays
+from linkspan.containers.monitor import Monitor, end_strays, named_by_programs
 from linkspan.containers.register import Life
 from linkspan.model.containers import Status
 from linkspan.model.errors import LinkspanError
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""How many leftovers are taken away at the same time: a process of the runtime each, which mostly waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ async def take_over(context: Context, ender: Ender, connector: Connector) -> Fou
             life.monitor = Monitor.find(context.layout.of(life.container.id), life.container.state.pid)
             (running if life.monitor is not None else ended).append(life)
     await _sweep(context, frozenset(life.container.id for life in (*running, *ended)))
+    await _sweep_execs(context, running)
     await context.sandboxes.sweep()
     for life in context.register.all():
         await _settle(context, ender, life)
@@ -51,15 +56,32 @@ async def _sweep(context: Context, in_use: frozenset[str]) -> None:
     leftovers = frozenset(id for id in (*context.layout.leftovers(), *mounted) if id not in in_use)
     if leftovers:
         await end_strays(context.layout.bundles, leftovers)
-    for id in sorted(leftovers):
+    turns = asyncio.Semaphore(AT_ONCE)
+    async with asyncio.TaskGroup() as tasks:
+        for id in sorted(leftovers):
+            tasks.create_task(_take_away(context, id, turns), name=f"take away {id[:12]}")
+    for id in context.layout.with_data():
+        if id not in register.lives:
+            await context.remove_data(id)
+
+
+async def _take_away(context: Context, id: str, turns: asyncio.Semaphore) -> None:
+    async with turns:
         try:
             await context.clear(id)
             await context.remove_bundle(id)
         except (LinkspanError, RuntimeFailureError, OSError):
             log.exception("the leftovers of container %s could not be taken away", id[:12])
-    for id in context.layout.with_data():
-        if id not in register.lives:
-            await context.remove_data(id)
+
+
+async def _sweep_execs(context: Context, running: Sequence[Life]) -> None:
+    """Bundles of further processes of running containers that have ended, or never came to be.
+
+    What still runs keeps its bundle, until the next start of ours or the end of its container.
+    """
+    bundles = {bundle for life in running for bundle in context.layout.of(life.container.id).execs()}
+    for bundle in bundles - named_by_programs(bundles):
+        await asyncio.to_thread(remove_tree, bundle)
 
 
 async def _settle(context: Context, ender: Ender, life: Life) -> None:

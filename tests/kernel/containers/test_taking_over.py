@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from linkspan.model.containers import Status
+from linkspan.model.containers import ExecRequest, Status
 from tests.support.docks import PATIENCE, Dock
 
 pytestmark = pytest.mark.slow
@@ -94,6 +95,24 @@ async def test_a_half_finished_removal_is_finished(place: Dock) -> None:
     await place.open()
     assert list(place.containers.all()) == []
     assert not (place.data_root / "containers" / container.id).exists()
+
+
+async def test_bundles_of_further_processes_go_once_they_have_ended(place: Dock) -> None:
+    """Those that end while nobody looks go at the next start; what still runs keeps its own."""
+    container = await place.run(name="web")
+    bundles: dict[int, Path] = {}
+    for _ in range(2):
+        session = await place.containers.exec_create("web", ExecRequest(("sleep", "1000")))
+        await place.containers.exec_start(session.id, detach=True)
+        pid = place.containers.exec(session.id).pid
+        bundles[pid] = place.exec_root / "containers" / container.id / f"exec-{session.id[:12]}"
+    (ended, gone_bundle), (_, kept) = bundles.items()
+    await place.close()
+    monitor = int((gone_bundle / "conmon.pid").read_text())
+    os.kill(ended, signal.SIGKILL)
+    await gone(monitor)
+    await place.open()
+    assert (gone_bundle.exists(), kept.exists()) == (False, True)
 
 
 async def test_files_of_nobody_are_deleted(place: Dock) -> None:
