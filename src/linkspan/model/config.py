@@ -47,7 +47,8 @@ class Config:
     user-space relay; nftables carries both by NAT and needs none. Either way it also has the relay carry what NAT never
     can: connections to ::1, and from an IPv6 address of the host to a sandbox with IPv4 only.
     `names` gives sandboxes on user-defined networks a name server at 127.0.0.11; `host_resolver` is the loopback
-    address of one for the host itself (`<name>.<network>.linkspan`).
+    address of one for the host itself (`<name>.<network>.linkspan`). `host_gateway` are the addresses at which
+    sandboxes reach the host by name (`host-gateway`, `host.docker.internal`); none: those of the default bridge.
     """
 
     bridge: str = "docker0"
@@ -66,3 +67,4 @@ class Config:
     userland_proxy: bool = True
     names: bool = False
     host_resolver: IPAddress | None = None
+    host_gateway: tuple[IPAddress, ...] = ()

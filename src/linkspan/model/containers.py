@@ -45,7 +45,8 @@ class CreateContainer:
 
     `rootfs` is a directory of the host, used copy-on-write. `argv` is entrypoint and command together. `mode` is
     Docker's network mode (`bridge`, `host`, `none`, `container:<name|id>`, or a network's name); `endpoints` say how to
-    join networks, the first being the mode's own.
+    join networks, the first being the mode's own. `links` (`<name|id>:<alias>`) are Docker's links on the default bridge:
+    lines of /etc/hosts; on other networks they belong to the endpoints.
     """
 
     name: str
@@ -69,6 +70,7 @@ class CreateContainer:
     dns_search: Sequence[str] = ()
     dns_options: Sequence[str] = ()
     extra_hosts: Sequence[str] = ()
+    links: Sequence[str] = ()
     mounts: Sequence[Mount] = ()
     cap_add: Sequence[str] = ()
     cap_drop: Sequence[str] = ()
