@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 
 from aiohttp import web
@@ -9,9 +10,8 @@ from aiohttp import web
 from linkspan.api.bodies.events import EventBody
 from linkspan.api.calls import Call, Route, encoded
 from linkspan.api.filters import parse_filters
-from linkspan.api.journal import Journal
 from linkspan.api.render.events import FILTERS, event_body, included
-from linkspan.model.errors import InvalidError
+from linkspan.model.errors import InvalidError, UnavailableError
 from linkspan.model.events import Event
 
 SHOWN = frozenset({"container", "network", "image", "volume", "daemon"})
@@ -27,28 +27,24 @@ async def events(call: Call) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.enable_chunked_encoding()
     await response.prepare(call.request)
-    async for event in _between(call.rooms.journal, call.now, since, until):
-        if event.type in SHOWN and included(event, filters):
+    engine, past = call.rooms.engine, since is not None
+    async for event in _until(engine.events(past=past), call.now, until):
+        if event.type in SHOWN and (since is None or event.time >= since) and included(event, filters):
             await response.write(encoded(event_body(event)))
     await response.write_eof()
     return response
 
 
-async def _between(
-    journal: Journal, now: datetime, since: datetime | None, until: datetime | None
-) -> AsyncIterator[Event]:
-    """The events from `since` (None: from now) to `until` (None: for ever)."""
-    with journal.following() as (kept, queue):
-        for event in kept:
-            if since is not None and event.time >= since and (until is None or event.time <= until):
+async def _until(source: AsyncIterator[Event], now: datetime, until: datetime | None) -> AsyncIterator[Event]:
+    """The events of a source up to a time (None: for ever). The clock runs only while nothing is there to be read."""
+    loop = asyncio.get_running_loop()
+    end = None if until is None else loop.time() + (until - now).total_seconds()
+    with suppress(TimeoutError, StopAsyncIteration, UnavailableError):  # the last: a client that reads too slowly
+        while True:
+            async with asyncio.timeout_at(end):
+                event = await anext(source)
+            if until is None or event.time <= until:
                 yield event
-        remaining = None if until is None else (until - now).total_seconds()
-        try:
-            async with asyncio.timeout(remaining):
-                while (live := await queue.get()) is not None:
-                    yield live
-        except TimeoutError:
-            return
 
 
 ROUTES = (

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from linkspan.api.host import Host
-from linkspan.api.journal import Journal
 from linkspan.api.ports import Containers, Engine
 from linkspan.model.containers import CreateContainer, Status
 from linkspan.model.errors import NotFoundError
@@ -46,7 +45,6 @@ class Rooms:
     containers: Containers
     host: Host
     preferences: Preferences = field(default_factory=Preferences)
-    journal: Journal = field(default_factory=Journal)
 
     def sandbox_of(self, reference: str) -> str | None:
         """The sandbox of a container, None while it has none; or one that is no container's.

@@ -52,8 +52,6 @@ class Work:
 async def serving(rooms: Rooms, listeners: Sequence[Listener]) -> AsyncIterator[None]:
     """Answer requests while the block runs."""
     async with asyncio.TaskGroup() as tasks:
-        events = rooms.engine.events(past=True)  # containers that ended while nobody looked have told so already
-        recording = tasks.create_task(rooms.journal.record(events), name="linkspan event journal")
         work = Work(tasks)
         runner = web.AppRunner(
             application(rooms, work),
@@ -74,7 +72,6 @@ async def serving(rooms: Rooms, listeners: Sequence[Listener]) -> AsyncIterator[
             await runner.cleanup()
             for change in work.changes:  # what takes longer than the grace; the rooms finish what they have begun
                 change.cancel()
-            recording.cancel()
 
 
 def application(rooms: Rooms, work: Work) -> web.Application:

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from linkspan.api.filters import Filters
-from linkspan.api.journal import KEPT, Journal
 from linkspan.api.render.events import event_body, included
 from linkspan.model.events import Event
 from tests.unit.api.desk import Desk, desk
@@ -74,14 +73,6 @@ def test_filters_match_as_dockers(filters: dict[str, tuple[str, ...]], expected:
     assert passed == {"both": {"started", "connected"}, "none": set()}.get(expected, {expected})
 
 
-def test_the_journal_keeps_the_latest() -> None:
-    journal = Journal()
-    for number in range(KEPT + 5):
-        journal.add(Event("network", "create", str(number), TIME))
-    with journal.following() as (kept, _):
-        assert [event.actor for event in kept] == [str(number) for number in range(5, KEPT + 5)]
-
-
 async def read(reply: aiohttp.ClientResponse, count: int) -> list[Any]:
     async with asyncio.timeout(5):
         return [json.loads(await reply.content.readline()) for _ in range(count)]
@@ -130,9 +121,9 @@ async def test_times_in_the_wrong_order_are_refused() -> None:
 async def test_a_client_that_leaves_is_forgotten() -> None:
     async with desk() as client:
         async with await following(client):
-            assert len(client.rooms.journal._followers) == 1
+            assert len(client.engine._announcer._queues) == 1
         async with asyncio.timeout(5):
-            while client.rooms.journal._followers:
+            while client.engine._announcer._queues:
                 await client.get("/_ping")
 
 
