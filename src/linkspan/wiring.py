@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from linkspan.containers.core import Containers
-from linkspan.dataplane.relay import Relay
+from linkspan.dataplane.relay.previous import Relay
 from linkspan.engine.core import Engine as CoreEngine
 from linkspan.engine.ports import Surroundings
 from linkspan.kernel.firewall import FirewallFactory, succeeding

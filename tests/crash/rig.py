@@ -21,7 +21,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from pathlib import Path
 from typing import Any, TypeVar
 
-from linkspan.dataplane.relay import Relay
+from linkspan.dataplane.relay.previous import Relay
 from linkspan.engine.core import Engine
 from linkspan.kernel import native
 from linkspan.kernel.linux import LinuxKernel

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from linkspan.dataplane.relay import Relay
+from linkspan.dataplane.relay.previous import Relay
 from linkspan.model.addressing import IPAddress
 from linkspan.model.ports import Protocol
 
