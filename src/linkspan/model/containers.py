@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from linkspan.model.health import Health, HealthCheck
 from linkspan.model.requests import EndpointRequest
+from linkspan.model.resources import DeviceRequest, Resources, RestartPolicy, Ulimit
 
 
 class Status(StrEnum):
-    """Where a container is in its life; Docker's words (`paused` and `restarting` come with what makes them)."""
+    """Where a container is in its life; Docker's words."""
 
     CREATED = "created"
     RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
     EXITED = "exited"
     REMOVING = "removing"
 
@@ -22,13 +26,17 @@ class MountKind(StrEnum):
 
     BIND = "bind"
     TMPFS = "tmpfs"
+    VOLUME = "volume"
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount inside: `source` is a path of the host for a bind, empty for tmpfs; `options` as mount(8) spells them.
+    """One mount inside: `source` is a path of the host for a bind, the name of a volume, and empty for tmpfs.
 
-    `create` makes a missing source a directory, as Docker's `-v` does and its `--mount` does not.
+    `options` are as mount(8) spells them. `create` makes a missing source a directory, as Docker's `-v` does and its
+    `--mount` does not. For volumes: an empty name makes a new one, which goes with its container (`anonymous`);
+    `copy` fills an empty volume with what the root file system has at `target`; driver, its options and labels are for
+    a volume that does not exist yet.
     """
 
     kind: MountKind
@@ -37,6 +45,11 @@ class Mount:
     read_only: bool = False
     options: tuple[str, ...] = ()
     create: bool = False
+    anonymous: bool = False
+    copy: bool = True
+    driver: str = ""
+    driver_options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,9 @@ class CreateContainer:
     Docker's network mode (`bridge`, `host`, `none`, `container:<name|id>`, or a network's name); `endpoints` say how to
     join networks, the first being the mode's own. `links` (`<name|id>:<alias>`) are Docker's links on the default bridge:
     lines of /etc/hosts; on other networks they belong to the endpoints.
+
+    `image` is the image as the caller named it and `image_id` its id: `rootfs` is then its unpacked files, and what the
+    image says by default is in the other fields already. `entrypoint` is how many words of `argv` are the entrypoint.
     """
 
     name: str
@@ -81,11 +97,40 @@ class CreateContainer:
     stop_signal: str = "SIGTERM"
     stop_timeout: int = 10
     auto_remove: bool = False
+    resources: Resources = Resources()
+    restart: RestartPolicy = RestartPolicy()
+    health: HealthCheck | None = None
+    ulimits: Sequence[Ulimit] = ()
+    devices: Sequence[DeviceRequest] = ()
+    device_rules: Sequence[str] = ()
+    group_add: Sequence[str] = ()
+    security: Sequence[str] = ()
+    masked_paths: Sequence[str] | None = None
+    read_only_paths: Sequence[str] | None = None
+    init: bool = False
+    ipc: str = ""
+    pid: str = ""
+    uts: str = ""
+    cgroup_namespace: str = ""
+    oom_score_adj: int = 0
+    volumes_from: Sequence[str] = ()
+    image: str = ""
+    image_id: str = ""
+    entrypoint: int = 0
+
+    @property
+    def origin(self) -> str:
+        """What it is made from, as lists and events show it: the image's name, else the directory."""
+        return self.image or self.rootfs
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """What has become of the process. Times are None until they happen; `pid` is 0 unless running."""
+    """What has become of the process. Times are None until they happen; `pid` is 0 unless running.
+
+    `restarts` counts the starts that the policy made since the last one by hand; `stopped` says that it was ended by
+    hand. `health` is None without a health check, and before the first start.
+    """
 
     status: Status = Status.CREATED
     pid: int = 0
@@ -94,6 +139,19 @@ class ContainerState:
     started: datetime | None = None
     finished: datetime | None = None
     oom_killed: bool = False
+    restarts: int = 0
+    stopped: bool = False
+    health: Health | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process, frozen or not."""
+        return self.status in (Status.RUNNING, Status.PAUSED)
+
+    @property
+    def active(self) -> bool:
+        """What Docker calls running: there is a process, or the policy will start one."""
+        return self.running or self.status is Status.RESTARTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +220,11 @@ class Abilities:
     """What the machine can give to containers.
 
     `capabilities` are those of our bounding set, which no child can exceed. `unified` tells version 2 of control groups
-    alone from version 1 and the hybrid of both. `devices` are for privileged containers.
+    alone from version 1 and the hybrid of both. `devices` are for privileged containers. `lacking` names the limits
+    that these control groups do not know, as fields of `Resources`.
     """
 
     capabilities: frozenset[str] = frozenset()
     unified: bool = True
     devices: tuple[Device, ...] = ()
+    lacking: frozenset[str] = frozenset()
