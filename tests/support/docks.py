@@ -11,7 +11,7 @@ from typing import Any
 from linkspan.containers.core import Containers
 from linkspan.engine.core import Engine
 from linkspan.lab.hosts import Host, Lab, lab
-from linkspan.model.containers import Container, CreateContainer, ExecRequest, LogEntry, Status
+from linkspan.model.containers import Container, CreateContainer, ExecRequest, Status
 from linkspan.model.errors import NotFoundError
 from linkspan.model.events import Event
 from linkspan.wiring import open_kernel, open_with_containers
@@ -93,12 +93,14 @@ class Dock:
         ended = self.containers.wait(container.id, "next-exit")
         await self.containers.start(container.id)
         await asyncio.wait_for(ended, PATIENCE)
-        text = "".join(entry.data.decode() for entry in await self.log(container.id))
+        text = "".join(line.decode() for _, line in await self.log(container.id))
         await self.containers.remove(container.id)
         return text
 
-    async def log(self, reference: str, **selection: Any) -> list[LogEntry]:
-        return [entry async for entry in self.containers.logs(reference, **selection)]
+    async def log(self, reference: str, **selection: Any) -> list[tuple[int, bytes]]:
+        """What a container has written: each line with its stream."""
+        chunks = self.containers.logs(reference, **selection)
+        return [(chunk.stream, line) async for chunk in chunks for line in chunk.lines]
 
     async def exec(self, reference: str, *argv: str, **fields: Any) -> tuple[int | None, bytes]:
         """The exit status and the output of one more process."""
@@ -112,8 +114,8 @@ class Dock:
         """Wait until a running container has written something."""
         seen = ""
         async with asyncio.timeout(PATIENCE):
-            async for entry in self.containers.logs(reference, follow=True):
-                seen += entry.data.decode()
+            async for chunk in self.containers.logs(reference, follow=True):
+                seen += b"".join(chunk.lines).decode()
                 if text in seen:
                     return
         raise AssertionError(f"{reference} ended without writing {text!r}: {seen!r}")

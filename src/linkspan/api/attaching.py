@@ -1,14 +1,10 @@
 """Streams of containers: attach and logs."""
 
-from collections.abc import AsyncIterator
-
 from aiohttp import web
 
 from linkspan.api.calls import Call, Route
-from linkspan.api.hijack import Hijacked, frame, hijacked
-from linkspan.api.render.times import fixed_timestamp
-from linkspan.api.streams import Manner, connect, content_type, detach_keys, replayed
-from linkspan.model.containers import Container, LogEntry
+from linkspan.api.hijack import Hijacked, hijacked
+from linkspan.api.streams import Manner, connect, content_type, detach_keys, framed
 from linkspan.model.errors import InvalidError
 
 
@@ -24,18 +20,14 @@ async def attach(call: Call) -> web.StreamResponse:
     try:
         async with hijacked(call.request, content_type(call, tty=wanted.tty)) as raw:
             if call.flag("logs"):
-                await replayed(_written(call, container, stdout=stdout, stderr=stderr), raw, tty=wanted.tty)
+                async for chunk in containers.logs(container.id, stdout=stdout, stderr=stderr):
+                    await raw.write(framed(chunk, tty=wanted.tty))
             if streams is not None:
                 await connect(raw, streams, manner)
     finally:
         if streams is not None:
             await streams.close()
     return Hijacked()
-
-
-async def _written(call: Call, container: Container, *, stdout: bool, stderr: bool) -> AsyncIterator[tuple[int, bytes]]:
-    async for entry in call.rooms.containers.logs(container.id, stdout=stdout, stderr=stderr):
-        yield entry.stream, entry.data
 
 
 async def logs(call: Call) -> web.StreamResponse:
@@ -45,7 +37,7 @@ async def logs(call: Call) -> web.StreamResponse:
     if not (stdout or stderr):
         raise InvalidError("Bad parameters: you must choose at least one stream", field="stdout")
     tail = call.text("tail")
-    entries = call.rooms.containers.logs(
+    chunks = call.rooms.containers.logs(
         container.id,
         stdout=stdout,
         stderr=stderr,
@@ -53,33 +45,16 @@ async def logs(call: Call) -> web.StreamResponse:
         since=call.moment("since"),
         until=call.moment("until") if call.text("until") != "0" else None,  # Docker's clients say so: no end
         tail=int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 10 else None,  # anything else means all
+        timestamps=call.flag("timestamps"),
     )
     tty = container.wanted.tty
     response = web.StreamResponse(headers={"Content-Type": content_type(call, tty=tty)})
     response.enable_chunked_encoding()
     await response.prepare(call.request)
-    stamps = Stamps() if call.flag("timestamps") else None
-    async for entry in entries:
-        data = stamps.stamped(entry) if stamps is not None else entry.data
-        await response.write(data if tty else frame(entry.stream, data))
+    async for chunk in chunks:
+        await response.write(framed(chunk, tty=tty))
     await response.write_eof()
     return response
-
-
-class Stamps:
-    """Puts the time in front of each line, not of each piece of a long one."""
-
-    def __init__(self) -> None:
-        self._within: set[int] = set()
-
-    def stamped(self, entry: LogEntry) -> bytes:
-        """What an entry says, and when if it begins a line."""
-        begins = entry.stream not in self._within
-        if entry.data.endswith(b"\n"):
-            self._within.discard(entry.stream)
-        else:
-            self._within.add(entry.stream)
-        return fixed_timestamp(entry.time).encode() + b" " + entry.data if begins else entry.data
 
 
 _STREAMS = {"stdin": "what is typed", "stdout": "standard output", "stderr": "standard error"}

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from linkspan.engine.live import LiveSandbox
 from linkspan.engine.preview import Preview
 from linkspan.model.config import Config
-from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogEntry
+from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogChunk
 from linkspan.model.events import Event
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
@@ -108,7 +108,8 @@ class Containers(Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
         tail: int | None = None,
-    ) -> AsyncIterator[LogEntry]: ...
+        timestamps: bool = False,
+    ) -> AsyncIterator[LogChunk]: ...
 
     async def attach(
         self, reference: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True

@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from linkspan.api.calls import Call
 from linkspan.api.hijack import MULTIPLEXED, RAW, RawStream, frame
 from linkspan.api.ports import Streams
+from linkspan.model.containers import LogChunk
 from linkspan.model.errors import InvalidError
 
 _KEY = re.compile(r"ctrl-([a-z@\[\\\]^_])|(.)")
@@ -95,7 +95,8 @@ async def _copy_in(raw: RawStream, streams: Streams, manner: Manner, output: "as
         output.cancel()
 
 
-async def replayed(first: AsyncIterator[tuple[int, bytes]], raw: RawStream, *, tty: bool) -> None:
-    """What was written before."""
-    async for stream, data in first:
-        await raw.write(data if tty else frame(stream, data))
+def framed(chunk: LogChunk, *, tty: bool) -> bytes:
+    """What was written before, a frame for each line, as clients expect who take one for the other."""
+    if tty:
+        return b"".join(chunk.lines)
+    return b"".join([frame(chunk.stream, line) for line in chunk.lines])

@@ -19,6 +19,7 @@ from linkspan.containers.context import Context
 from linkspan.containers.ending import Ender
 from linkspan.containers.execs import Execs
 from linkspan.containers.layout import Layout
+from linkspan.containers.logfile import Selection
 from linkspan.containers.names import name_of
 from linkspan.containers.ports import ContainerStore, Host
 from linkspan.containers.recovery import take_over
@@ -28,7 +29,7 @@ from linkspan.containers.starting import Starter
 from linkspan.containers.tasks import Tasks
 from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
-from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogEntry
+from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogChunk
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError
 from linkspan.model.requests import EndpointRequest
 
@@ -127,6 +128,7 @@ class Containers:
         if wanted.mode.startswith(CONTAINER_MODE):
             owner = self._register.get(wanted.mode.removeprefix(CONTAINER_MODE))
             wanted = replace(wanted, mode=f"{CONTAINER_MODE}{owner.container.id}")
+        wanted = self._context.links.resolved(wanted)
         container = Container(id, wanted.name, self._context.surroundings.now(), wanted)
         await self._tasks.carry_out(self._register.add(container), f"create {container.name}")
         self._context.announce(container, "create")
@@ -261,6 +263,7 @@ class Containers:
     async def _rename(self, life: Life, name: str) -> None:
         async with self._register.changing(life):
             await self._register.rename(life, name)
+            await self._context.sandboxes.rename(life.container)
 
     # ----------------------------------------------------------------------------------------------------- networks
 
@@ -287,13 +290,14 @@ class Containers:
         since: datetime | None = None,
         until: datetime | None = None,
         tail: int | None = None,
-    ) -> AsyncIterator[LogEntry]:
+        timestamps: bool = False,
+    ) -> AsyncIterator[LogChunk]:
         """What the container has written; with `follow`, also what it writes until it ends."""
         life = self._register.get(reference)
         path = self._context.layout.of(life.container.id).log
-        selection = logs.Selection(stdout, stderr, since, until)
+        selection = Selection(stdout, stderr, since, until, timestamps)
         if not follow or not life.running:
-            return logs.entries(path, selection, tail, None)
+            return logs.chunks(path, selection, tail)
         return logs.follow(path, selection, tail, self._context.host.watch, life.next_exit())
 
     async def attach(

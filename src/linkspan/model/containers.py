@@ -58,8 +58,8 @@ class CreateContainer:
 
     `rootfs` is a directory of the host, used copy-on-write. `argv` is entrypoint and command together. `mode` is
     Docker's network mode (`bridge`, `host`, `none`, `container:<name|id>`, or a network's name); `endpoints` say how to
-    join networks, the first being the mode's own. `links` (`<name|id>:<alias>`) are Docker's links on the default bridge:
-    lines of /etc/hosts; on other networks they belong to the endpoints.
+    join networks, the first being the mode's own. `links` (`<name|id>:<alias>`) are Docker's links on the default
+    bridge: lines of /etc/hosts; on other networks they belong to the endpoints.
 
     `image` is the image as the caller named it and `image_id` its id: `rootfs` is then its unpacked files, and what the
     image says by default is in the other fields already. `entrypoint` is how many words of `argv` are the entrypoint.
@@ -97,8 +97,8 @@ class CreateContainer:
     stop_signal: str = "SIGTERM"
     stop_timeout: int = 10
     auto_remove: bool = False
-    resources: Resources = Resources()
-    restart: RestartPolicy = RestartPolicy()
+    resources: Resources = field(default_factory=Resources)
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
     health: HealthCheck | None = None
     ulimits: Sequence[Ulimit] = ()
     devices: Sequence[DeviceRequest] = ()
@@ -194,12 +194,14 @@ class Exec:
 
 
 @dataclass(frozen=True, slots=True)
-class LogEntry:
-    """What a container wrote at one time: 1 is its standard output, 2 its standard error. `data` keeps its line end."""
+class LogChunk:
+    """What a container wrote to one stream (1: standard output, 2: standard error) without a pause by the other.
+
+    `lines` keep their ends; one without is a piece of a long line that goes on.
+    """
 
     stream: int
-    time: datetime
-    data: bytes
+    lines: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)

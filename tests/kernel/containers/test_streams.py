@@ -33,15 +33,17 @@ async def ended(place: Dock, *argv: str, **fields: object) -> None:
 async def test_logs_keep_streams_times_and_unfinished_lines(place: Dock) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     await ended(place, "sh", "-c", "echo out; echo err >&2; printf unfinished")
-    entries = await place.log("web")
-    assert {(entry.stream, entry.data) for entry in entries} == {(1, b"out\n"), (2, b"err\n"), (1, b"unfinished")}
-    assert all(before <= entry.time <= datetime.now(UTC) for entry in entries)
+    assert set(await place.log("web")) == {(1, b"out\n"), (2, b"err\n"), (1, b"unfinished")}
+    stamps = [
+        datetime.fromisoformat(line[:26].decode() + "+00:00") for _, line in await place.log("web", timestamps=True)
+    ]
+    assert len(stamps) == 3 and all(before <= stamp <= datetime.now(UTC) for stamp in stamps)
 
 
 async def test_logs_are_selected_by_stream_number_and_time(place: Dock) -> None:
     await ended(place, "sh", "-c", "echo 1; echo 2; echo 3; echo e >&2")
-    assert [entry.data for entry in await place.log("web", stderr=False, tail=2)] == [b"2\n", b"3\n"]
-    assert [entry.data for entry in await place.log("web", stdout=False)] == [b"e\n"]
+    assert [line for _, line in await place.log("web", stderr=False, tail=2)] == [b"2\n", b"3\n"]
+    assert [line for _, line in await place.log("web", stdout=False)] == [b"e\n"]
     assert await place.log("web", tail=0) == []
     assert await place.log("web", since=datetime.now(UTC) + timedelta(hours=1)) == []
     assert await place.log("web", until=datetime.now(UTC) - timedelta(hours=1)) == []
@@ -49,11 +51,11 @@ async def test_logs_are_selected_by_stream_number_and_time(place: Dock) -> None:
 
 async def test_followed_logs_end_with_the_container(place: Dock) -> None:
     await place.run("sh", "-c", "echo one; read line; echo two", name="web", open_stdin=True, stdin_once=True)
-    seen = []
+    seen: list[bytes] = []
     streams = await place.containers.attach("web", stdin=True)
     async with asyncio.timeout(PATIENCE):
-        async for entry in place.containers.logs("web", follow=True):
-            seen.append(entry.data)
+        async for chunk in place.containers.logs("web", follow=True):
+            seen += chunk.lines
             if len(seen) == 1:
                 await streams.write(b"go on\n")
     assert seen == [b"one\n", b"two\n"]

@@ -52,7 +52,7 @@ async def test_an_exit_status_is_not_lost_while_nobody_looks(place: Dock) -> Non
     await gone(monitor)
     await place.open()
     assert (await asyncio.wait_for(place.containers.wait("web"), PATIENCE))[0] == 5
-    assert [entry.data for entry in await place.log("web")] == [b"written\n"]
+    assert await place.log("web") == [(1, b"written\n")]
 
 
 async def test_a_restart_of_the_machine_ends_everything(place: Dock) -> None:

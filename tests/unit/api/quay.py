@@ -14,7 +14,7 @@ from typing import Any
 from linkspan.containers.checks import check_container_name, checked, has_own_network
 from linkspan.containers.signals import signal_number
 from linkspan.engine.core import Engine
-from linkspan.model.containers import Container, ContainerState, CreateContainer, Exec, ExecRequest, LogEntry, Status
+from linkspan.model.containers import Container, ContainerState, CreateContainer, Exec, ExecRequest, LogChunk, Status
 from linkspan.model.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from linkspan.model.events import Event
 from linkspan.model.requests import Connect, CreateSandbox, Disconnect, EndpointRequest, RemoveSandbox
@@ -65,7 +65,7 @@ class Life:
     wires: list[Wire] = field(default_factory=list)
     exits: "list[asyncio.Future[int]]" = field(default_factory=list)
     removals: "list[asyncio.Future[int]]" = field(default_factory=list)
-    written: list[LogEntry] = field(default_factory=list)
+    written: list[LogChunk] = field(default_factory=list)
 
 
 class Quay:
@@ -147,7 +147,7 @@ class Quay:
         return True
 
     def _write(self, life: Life, stream: int, data: bytes) -> None:
-        life.written.append(LogEntry(stream, START, data))
+        life.written.append(LogChunk(stream, [data]))
         for wire in life.wires:
             wire.say(stream, data)
 
@@ -260,10 +260,12 @@ class Quay:
         since: datetime | None = None,
         until: datetime | None = None,
         tail: int | None = None,
-    ) -> AsyncIterator[LogEntry]:
+        timestamps: bool = False,
+    ) -> AsyncIterator[LogChunk]:
         chosen = [entry for entry in self.life(reference).written if (stdout if entry.stream == 1 else stderr)]
         for entry in chosen if tail is None else chosen[len(chosen) - min(tail, len(chosen)) :]:
-            yield entry
+            stamp = b"2026-01-01T00:00:00.000000000Z " if timestamps else b""
+            yield LogChunk(entry.stream, [stamp + line for line in entry.lines])
 
     async def attach(self, reference: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True) -> Wire:
         life = self.life(reference)

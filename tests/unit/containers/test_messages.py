@@ -1,9 +1,6 @@
-"""What conmon and the runtime say, and what is written in a log: any bytes give a value or one error."""
+"""What conmon and the runtime say: any bytes give a value or one error."""
 
-import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -11,9 +8,7 @@ from hypothesis import strategies as st
 
 from linkspan.containers.conmon import number, streams
 from linkspan.containers.failures import RuntimeFailureError, complaint, exit_status, start_error
-from linkspan.containers.logs import Selection, entries, parse
 from linkspan.containers.runtime import find_programs
-from linkspan.model.containers import LogEntry
 from linkspan.model.errors import InvalidError, UnavailableError
 
 RUNC = (
@@ -80,53 +75,6 @@ def test_the_standard_input_stays_open_only_when_asked() -> None:
     assert streams(tty=False, stdin=False, stay_open=True) == []
     assert streams(tty=True, stdin=True, stay_open=False) == ["--terminal", "--stdin"]
     assert streams(tty=False, stdin=True, stay_open=True) == ["--stdin", "--leave-stdin-open"]
-
-
-def test_a_line_of_a_log_has_a_time_a_stream_and_a_text() -> None:
-    full = parse(b"2026-11-24T21:29:57.762059718+01:00 stderr F a b  c")
-    assert full == LogEntry(2, datetime(2026, 11, 24, 20, 29, 57, 762059, tzinfo=UTC), b"a b  c\n")
-    piece = parse(b"2026-11-24T21:29:57.762059718+00:00 stdout P \xff")
-    assert piece is not None and piece.data == b"\xff" and piece.stream == 1
-
-
-@pytest.mark.parametrize(
-    "line",
-    [b"", b"nonsense", b"2026-11-24T21:29:57+00:00 stdin F x", b"x stdout F x", b"2026-11-24T21:29:57 stdout F x"],
-)
-def test_what_is_not_a_line_is_left_out(line: bytes) -> None:
-    assert parse(line) is None
-
-
-@given(st.binary())
-def test_any_bytes_are_a_line_or_none(line: bytes) -> None:
-    entry = parse(line)
-    assert entry is None or entry.time.tzinfo is UTC
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(alphabet="ab \t")), max_size=20),
-    st.integers(0, 25),
-)
-def test_a_log_gives_back_what_was_written(lines: list[tuple[str, str]], tail: int) -> None:
-    """Whole lines come back in their order; of a tail, the last."""
-    written = b"".join(f"2026-11-24T21:29:57.0+00:00 {stream} F {text}\n".encode() for stream, text in lines)
-    with TemporaryDirectory() as directory:
-        log = Path(directory) / "log"
-        log.write_bytes(written)
-        expected = [f"{text}\n".encode() for _, text in lines]
-        assert asyncio.run(_read(log, None)) == expected
-        assert asyncio.run(_read(log, tail)) == expected[len(expected) - min(tail, len(expected)) :]
-
-
-async def _read(path: Path, tail: int | None) -> list[bytes]:
-    return [entry.data async for entry in entries(path, Selection(), tail, None)]
-
-
-def test_a_line_that_is_still_being_written_waits(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_bytes(b"2026-11-24T21:29:57.0+00:00 stdout F one\n2026-11-24T21:29:57.0+00:00 stdout F tw")
-    assert asyncio.run(_read(log, None)) == [b"one\n"]
-    assert asyncio.run(_read(tmp_path / "absent", None)) == []
 
 
 def test_the_runtime_is_chosen_by_what_works(tmp_path: Path) -> None:

@@ -18,8 +18,3 @@ def nanoseconds(when: datetime) -> int:
     """Since 1970, exactly."""
     since = when - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
-
-
-def fixed_timestamp(when: datetime) -> str:
-    """RFC 3339 with nine digits of fraction, as log lines carry it."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
