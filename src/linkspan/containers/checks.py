@@ -7,7 +7,9 @@ from typing import Any
 
 from linkspan.containers.capabilities import granted
 from linkspan.containers.files import extra_host
+from linkspan.containers.isolation import isolated
 from linkspan.containers.signals import signal_number
+from linkspan.model.addressing import parse_address
 from linkspan.model.containers import CreateContainer, Mount, MountKind
 from linkspan.model.errors import InvalidError
 from linkspan.model.names import check_name
@@ -33,13 +35,15 @@ def checked(wanted: CreateContainer) -> CreateContainer:
         raise InvalidError(
             f"invalid rootfs {wanted.rootfs!r}: expected the absolute path of a directory", field="rootfs"
         )
-    wanted = with_mode(wanted)
+    wanted = isolated(with_mode(wanted))
     _check_mode(wanted)
     _check_sysctls(wanted)
     signal_number(wanted.stop_signal or "TERM")
     granted(wanted.cap_add, wanted.cap_drop, frozenset())
     for text in wanted.extra_hosts:
         extra_host(text)
+    for text in wanted.dns:
+        _check_server(text)
     for mount in wanted.mounts:
         _check_mount(mount)
     return replace(
@@ -91,6 +95,13 @@ def has_own_network(mode: str) -> bool:
 
 def _check_mode(wanted: CreateContainer) -> None:
     mode = wanted.mode
+    shared = "host type networking" if mode == "host" else "container type network"
+    if wanted.links and (mode == "host" or mode.startswith(CONTAINER_MODE)):
+        raise InvalidError(
+            f"conflicting options: {shared} can't be used with links. This would result in undefined behavior",
+            field="links",
+            value=mode,
+        )
     if mode == "container" or mode == CONTAINER_MODE:
         raise InvalidError(
             "Invalid network mode: invalid container format container:<name|id>", field="mode", value=mode
@@ -117,6 +128,13 @@ def _check_sysctls(wanted: CreateContainer) -> None:
             raise InvalidError(f"sysctl {name!r} is not allowed: it is not namespaced", field="sysctls", value=name)
         if ".." in name or "/" in name:
             raise InvalidError(f"invalid sysctl {name!r}", field="sysctls", value=name)
+
+
+def _check_server(text: str) -> None:
+    try:
+        parse_address(text, field="dns")
+    except InvalidError as error:
+        raise InvalidError(f"{text} is not an ip address", field="dns", value=text) from error
 
 
 def _check_mount(mount: Mount) -> None:
@@ -149,7 +167,12 @@ def _check_texts(wanted: CreateContainer) -> None:
         *(text for pair in wanted.sysctls.items() for text in pair),
         *(text for mount in wanted.mounts for text in (mount.source, mount.target, *mount.options)),
         *(wanted.rootfs, wanted.workdir, wanted.user, wanted.hostname, wanted.domainname),
+        *(*wanted.dns_search, *wanted.dns_options, *wanted.extra_hosts),
     )
+    words = (*wanted.dns_search, *wanted.dns_options, *wanted.extra_hosts, wanted.hostname, wanted.domainname)
+    for text in words:
+        if any(char.isspace() for char in text):
+            raise InvalidError(f"invalid text {text!a}: a space would begin another word of the file", value=text)
     for text in texts:
         if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
             raise InvalidError(f"invalid text {text!a}: it holds a NUL or is not valid Unicode", value=text)

@@ -1,16 +1,10 @@
 """Joining and leaving networks. A container that has a sandbox changes at once, any other at its next start."""
 
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
-from ipaddress import ip_address
 
 from linkspan.containers.checks import CONTAINER_MODE, has_own_network
 from linkspan.containers.context import Context
-from linkspan.containers.files import host_line
 from linkspan.containers.register import Life
-from linkspan.containers.starting import addresses_of, own_hostname
-from linkspan.model.addressing import IPAddress
 from linkspan.model.containers import Container
 from linkspan.model.errors import ForbiddenError, InvalidError, NotFoundError
 from linkspan.model.networks import Network
@@ -39,7 +33,7 @@ class Connector:
             if container.id in self._context.engine.sandboxes:
                 before = self._context.engine.sandboxes[container.id]
                 after = await self._context.engine.apply(Connect(container.id, endpoint))
-                self._change_hosts(container, addresses_of(before), addresses_of(after))
+                self._context.resolution.change(container, before, after)
             wanted = replace(container.wanted, endpoints=(*container.wanted.endpoints, endpoint))
             await self._context.register.save(life, replace(container, wanted=wanted))
 
@@ -62,7 +56,7 @@ class Connector:
             before = self._context.engine.sandboxes.get(container.id)
             if network is not None and before is not None and before.endpoint(network.id) is not None:
                 after = await self._context.engine.apply(Disconnect(container.id, network.id))
-                self._change_hosts(container, addresses_of(before), addresses_of(after))
+                self._context.resolution.change(container, before, after)
             endpoints = [each for index, each in enumerate(container.wanted.endpoints) if index != place]
             wanted = replace(container.wanted, endpoints=tuple(endpoints))
             await self._context.register.save(life, replace(container, wanted=wanted))
@@ -75,7 +69,10 @@ class Connector:
         """
         container, engine = life.container, self._context.engine
         before = engine.sandboxes.get(container.id)
-        if before is None or not has_own_network(container.wanted.mode):
+        if before is None:
+            return
+        await self._context.sandboxes.rename(container)
+        if not has_own_network(container.wanted.mode):
             return
         found = [(each, self._find(each.network, force=True)) for each in container.wanted.endpoints]
         known = {network.id: endpoint for endpoint, network in found if network is not None}
@@ -85,7 +82,7 @@ class Connector:
                 after = await engine.apply(Disconnect(container.id, endpoint.network))
         kept = tuple(endpoint for network, endpoint in known.items() if before.endpoint(network) is not None)
         if after is not before or kept != container.wanted.endpoints:
-            self._change_hosts(container, self._named_in_hosts(container), addresses_of(after))
+            self._context.resolution.restore(container, after)
             wanted = replace(container.wanted, endpoints=kept)
             await self._context.register.save(life, replace(container, wanted=wanted))
 
@@ -108,30 +105,6 @@ class Connector:
     def _named(self, container: Container, name: str) -> int | None:
         places = (index for index, endpoint in enumerate(container.wanted.endpoints) if endpoint.network == name)
         return next(places, None)
-
-    def _change_hosts(self, container: Container, before: Sequence[IPAddress], after: Sequence[IPAddress]) -> None:
-        """Bring /etc/hosts up to date. In place, since it is mounted; what was written inside stays."""
-        hostname, domainname = own_hostname(container), container.wanted.domainname
-        gone = {host_line(each, hostname, domainname) for each in before}
-        new = [host_line(each, hostname, domainname) for each in after]
-        path = self._context.layout.of(container.id).hosts
-        with path.open("r+") as file:  # not emptied first: it could be read empty, and ext4 would write it out at close
-            kept = [line for line in file if line not in gone - set(new)]
-            file.seek(0)
-            file.writelines((*kept, *(line for line in new if line not in kept)))
-            file.truncate()
-
-    def _named_in_hosts(self, container: Container) -> list[IPAddress]:
-        """The addresses that /etc/hosts gives for the container's own name."""
-        hostname, domainname = own_hostname(container), container.wanted.domainname
-        lines = self._context.layout.of(container.id).hosts.read_text().splitlines(keepends=True)
-        found = []
-        for line in lines:
-            with suppress(ValueError):
-                address = ip_address(line.partition("\t")[0])
-                if line == host_line(address, hostname, domainname):
-                    found.append(address)
-        return found
 
 
 def _check_connectable(container: Container, network: Network) -> None:

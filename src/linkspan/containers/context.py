@@ -7,8 +7,10 @@ from pathlib import Path
 
 from linkspan.containers.conmon import Conmon
 from linkspan.containers.layout import Layout, Places
+from linkspan.containers.links import Links
 from linkspan.containers.ports import ContainerStore, Host
 from linkspan.containers.register import Register
+from linkspan.containers.resolution import ResolutionFiles
 from linkspan.containers.runtime import find_programs
 from linkspan.containers.sandboxes import Sandboxes
 from linkspan.engine.core import Engine
@@ -35,6 +37,8 @@ class Context:
         self.surroundings = surroundings
         self.register = Register(store)
         self.sandboxes = Sandboxes(engine, self.register)
+        self.links = Links(engine, self.register)
+        self.resolution = ResolutionFiles(engine, layout, self.links)
         self.abilities = Abilities()
         self._runtime = runtime
         self._conmon: Conmon | None = None

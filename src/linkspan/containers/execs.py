@@ -12,9 +12,10 @@ from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.conmon import Session
 from linkspan.containers.context import Context, remove_tree
 from linkspan.containers.failures import NOT_EXECUTABLE, OTHER, RuntimeFailureError, exit_status
+from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.register import Life
 from linkspan.containers.spec import exec_process
-from linkspan.containers.starting import own_hostname, write_json
+from linkspan.containers.starting import write_json
 from linkspan.containers.tasks import Tasks
 from linkspan.containers.users import find_user
 from linkspan.model.containers import Exec, ExecRequest

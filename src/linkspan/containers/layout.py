@@ -43,6 +43,11 @@ class Places:
         return self.data / "resolv.conf"
 
     @property
+    def resolv_conf_digests(self) -> Path:
+        """Digests of the texts that we last wrote to it."""
+        return self.data / "resolv.conf.hash"
+
+    @property
     def hostname(self) -> Path:
         """Mounted over /etc/hostname."""
         return self.data / "hostname"

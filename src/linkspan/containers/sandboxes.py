@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from linkspan.containers.checks import CONTAINER_MODE, has_own_network
 from linkspan.containers.register import Life, Register
+from linkspan.containers.resolution import chose_ndots
 from linkspan.engine.core import Engine
 from linkspan.model.containers import Container
 from linkspan.model.errors import ConflictError, LinkspanError, NotFoundError
-from linkspan.model.requests import CreateSandbox, RemoveSandbox
+from linkspan.model.requests import CreateSandbox, EndpointRequest, RemoveSandbox, RenameSandbox
 from linkspan.model.sandboxes import Sandbox
 
 LABEL = "org.linkspan.container"
@@ -50,14 +51,18 @@ class Sandboxes:
         if owner is not None:
             mode = f"{CONTAINER_MODE}{owner.container.id}"
         own = has_own_network(wanted.mode)
+        name = self._free_name(container)
         request = CreateSandbox(
-            name=self._free_name(container),
+            name=name,
             mode="" if own else mode,
-            networks=wanted.endpoints if own else (),
+            networks=self._endpoints(container, name) if own else (),
             publish=wanted.publish if own else (),
             labels={LABEL: container.id},
             id=container.id,
             unconnected=own and not wanted.endpoints,  # it has left all its networks
+            hostname=wanted.hostname if own else "",
+            dns=wanted.dns if own else (),
+            ndots=own and chose_ndots(wanted),
         )
         try:
             return await self._engine.apply(request)
@@ -68,10 +73,29 @@ class Sandboxes:
         except LinkspanError as error:
             raise _explained(error) from error
 
+    def _endpoints(self, container: Container, name: str) -> Sequence[EndpointRequest]:
+        """How to join its networks; the container is found by its name also when its sandbox has another."""
+        endpoints = container.wanted.endpoints
+        if name == container.name:
+            return endpoints
+        named = {network.name for network in self._engine.networks.values() if network.answers_names}
+        named |= {network.id for network in self._engine.networks.values() if network.answers_names}
+        return [
+            replace(each, aliases=(container.name, *each.aliases)) if each.network in named else each
+            for each in endpoints
+        ]
+
     def _free_name(self, container: Container) -> str:
         """The container's name, or its id while an older sandbox still has that name."""
-        taken = any(sandbox.name == container.name for sandbox in self._engine.sandboxes.values())
+        sandboxes = self._engine.sandboxes.values()
+        taken = any(sandbox.name == container.name and sandbox.id != container.id for sandbox in sandboxes)
         return container.id if taken else container.name
+
+    async def rename(self, container: Container) -> None:
+        """Let the sandbox of a container that was renamed have its name too, by which others find it."""
+        sandbox = self._engine.sandboxes.get(container.id)
+        if sandbox is not None and sandbox.name != (name := self._free_name(container)):
+            await self._engine.apply(RenameSandbox(container.id, name))
 
     async def leave(self, container: Container) -> str | None:
         """Release the sandbox of a container that has ended; returns its id when others keep it in use."""

@@ -3,30 +3,25 @@
 import json
 import logging
 import os
-import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from linkspan.containers.context import Context
 from linkspan.containers.failures import OTHER, RuntimeFailureError, exit_status, start_error
-from linkspan.containers.files import hosts, resolv_conf
+from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.layout import Places
 from linkspan.containers.monitor import Monitor, end_strays
 from linkspan.containers.register import Life
 from linkspan.containers.spec import Json, Setting, spec
 from linkspan.containers.users import find_user
-from linkspan.model.addressing import IPAddress
 from linkspan.model.containers import Container, ContainerState, CreateContainer, MountKind, Status
-from linkspan.model.errors import ConflictError, LinkspanError, NotFoundError, UnavailableError
+from linkspan.model.errors import ConflictError, LinkspanError, UnavailableError
 from linkspan.model.sandboxes import Sandbox
 from linkspan.plan.objects import mark
 
 log = logging.getLogger(__name__)
-
-_HOST_HOSTS = Path("/etc/hosts")
-_HOST_RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 
 
 class Starter:
@@ -58,12 +53,14 @@ class Starter:
             await self._take_back(life.container)
             raise
         life.monitor = monitor
+        self._context.resolution.started(container)
         self._context.announce(container, "start")
         return True
 
     async def _launch(self, life: Life) -> tuple[Monitor, ContainerState]:
         container, context = life.container, self._context
         conmon = context.conmon
+        context.links.check(container)
         sandbox = await context.sandboxes.enter(container)
         try:
             places = await self._prepare(container, sandbox)
@@ -99,7 +96,7 @@ class Starter:
         owner = context.sandboxes.owner(container)
         if owner is None:
             hostname, files = own_hostname(container), files_of(places)
-            _write_files(container, places, addresses_of(sandbox), self._gateways())
+            context.resolution.write(container, sandbox)
         else:  # who shares a network shares its names
             hostname, files = own_hostname(owner.container), files_of(context.layout.of(owner.container.id))
         await context.host.mount_overlay(
@@ -120,13 +117,6 @@ class Starter:
         write_json(places.config, spec(container, setting))
         return places
 
-    def _gateways(self) -> list[IPAddress]:
-        """The host's addresses on the default bridge."""
-        try:
-            return [subnet.gateway for subnet in self._context.engine.network("bridge").subnets]
-        except NotFoundError:
-            return []
-
     async def _take_back(self, container: Container) -> None:
         """Undo a start. What cannot be undone now is taken away at the next start of ours."""
         context = self._context
@@ -145,17 +135,6 @@ class Starter:
         status = exit_status(str(cause)) if isinstance(cause, RuntimeFailureError) else OTHER
         state = replace(life.container.state, exit_code=status, error=error.message)
         await self._context.register.save(life, replace(life.container, state=state, sandbox=None))
-
-
-def own_hostname(container: Container) -> str:
-    """What a container calls itself: what was asked for, the host's name in its network, else the short id."""
-    wanted = container.wanted
-    return wanted.hostname or (socket.gethostname() if wanted.mode == "host" else container.id[:12])
-
-
-def addresses_of(sandbox: Sandbox) -> list[IPAddress]:
-    """The addresses of a sandbox, in the order of its endpoints."""
-    return [interface.ip for endpoint in sandbox.endpoints for interface in endpoint.addresses]
 
 
 def files_of(places: Places) -> Mapping[str, Path]:
@@ -180,36 +159,6 @@ def _make_directories(places: Places, wanted: CreateContainer) -> None:
     for mount in wanted.mounts:
         if mount.kind is MountKind.BIND and mount.create and not Path(mount.source).exists():
             Path(mount.source).mkdir(parents=True, exist_ok=True)
-
-
-def _write_files(
-    container: Container, places: Places, addresses: Sequence[IPAddress], gateways: Sequence[IPAddress]
-) -> None:
-    """In place: a container that shares these files has them mounted."""
-    wanted, hostname = container.wanted, own_hostname(container)
-    host_mode = wanted.mode == "host"
-    if host_mode and not wanted.extra_hosts:
-        text = _read(_HOST_HOSTS)
-    else:
-        text = hosts(wanted, hostname, addresses, gateways)
-    places.hosts.write_text(text)
-    versions = {address.version for address in addresses}
-    places.resolv_conf.write_text(resolv_conf(wanted, _host_resolvers(), versions, host_mode=host_mode))
-    places.hostname.write_text(f"{hostname}\n")
-
-
-def _host_resolvers() -> str:
-    """The host's resolver file: systemd-resolved's own list when the usual file only names its stub."""
-    usual, behind_the_stub = (_read(path) for path in _HOST_RESOLVERS)
-    servers = [line.split()[1:] for line in usual.splitlines() if line.startswith("nameserver")]
-    return behind_the_stub if servers == [["127.0.0.53"]] and behind_the_stub else usual
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def write_json(path: Path, document: Json) -> None:

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from linkspan.containers.capabilities import DEFAULT, granted
 from linkspan.containers.checks import checked
-from linkspan.containers.files import extra_host, hosts, resolv_conf
 from linkspan.containers.names import ADJECTIVES, NOUNS, name_of
 from linkspan.containers.signals import signal_number
 from linkspan.containers.users import User, find_user, inside, user
-from linkspan.model.addressing import parse_address
 from linkspan.model.capabilities import CAPABILITIES, capability_set
 from linkspan.model.containers import CreateContainer, Mount, MountKind
 from linkspan.model.errors import InvalidError, LinkspanError
@@ -59,6 +57,16 @@ def wanted(**fields: Any) -> CreateContainer:
         ({"sysctls": {"net..x": "1"}}, "invalid sysctl 'net..x'"),
         ({"stop_signal": "SIGNONSENSE"}, "Invalid signal: SIGNONSENSE"),
         ({"cap_add": ["NONSENSE"]}, 'invalid capability: "NONSENSE"'),
+        (
+            {"mode": "host", "links": ["db:database"]},
+            "conflicting options: host type networking can't be used with links. "
+            "This would result in undefined behavior",
+        ),
+        ({"dns": ["dns.example"]}, "dns.example is not an ip address"),
+        (
+            {"dns_search": ["a\nnameserver 6.6.6.6"]},
+            "invalid text 'a\\nnameserver 6.6.6.6': a space would begin another word of the file",
+        ),
         ({"extra_hosts": ["nonsense"]}, 'bad format for add-host: "nonsense"'),
         ({"extra_hosts": ["a:nonsense"]}, 'invalid IP address in add-host: "nonsense"'),
         ({"workdir": "relative"}, "the working directory 'relative' is invalid, it needs to be an absolute path"),
@@ -190,47 +198,6 @@ def test_links_inside_lead_to_nothing_outside(tmp_path: Path) -> None:
         inside(root, "/etc/loop")
     with pytest.raises(InvalidError):
         find_user("outside", root)
-
-
-def test_extra_hosts_take_both_families_and_both_separators() -> None:
-    assert extra_host("a:1.2.3.4") == ("a", "1.2.3.4")
-    assert extra_host("a:::1") == ("a", "::1")
-    assert extra_host("a=[fd00::1]") == ("a", "fd00::1")
-    assert extra_host("a:host-gateway") == ("a", "host-gateway")
-
-
-def test_the_hosts_gateway_has_every_address_of_the_default_bridge() -> None:
-    gateways = [parse_address(text, field="gateway") for text in ("172.17.0.1", "fd00::1")]
-    text = hosts(wanted(extra_hosts=("shore:host-gateway",)), "ship", [], gateways)
-    assert "172.17.0.1\tshore\nfd00::1\tshore\n" in text
-
-
-@pytest.mark.parametrize(
-    ("host_file", "versions", "servers"),
-    [
-        ("nameserver 192.0.2.1\nnameserver 2001:db8::1\n", (4,), ["192.0.2.1"]),
-        ("nameserver 192.0.2.1\nnameserver 2001:db8::1\n", (4, 6), ["192.0.2.1", "2001:db8::1"]),
-        ("nameserver 127.0.0.1\nnameserver ::1\nnameserver fe80::1%eth0\n", (4,), ["8.8.8.8", "8.8.4.4"]),
-        ("", (6,), ["2001:4860:4860::8888", "2001:4860:4860::8844"]),
-        ("nameserver nonsense\nnameserver\n", (), ["8.8.8.8", "8.8.4.4"]),
-    ],
-)
-def test_only_servers_that_can_be_reached_are_named(
-    host_file: str, versions: tuple[int, ...], servers: list[str]
-) -> None:
-    text = resolv_conf(wanted(), host_file, versions, host_mode=False)
-    assert [line.split()[1] for line in text.splitlines() if line.startswith("nameserver")] == servers
-
-
-def test_mode_host_has_the_hosts_own_resolvers_unless_told_otherwise() -> None:
-    file = "nameserver 127.0.0.1\nsearch example.test\n"
-    assert resolv_conf(wanted(), file, (), host_mode=True) == file
-    told = resolv_conf(wanted(dns_search=("sea.test",)), file, (), host_mode=True)
-    assert "nameserver 127.0.0.1\nsearch sea.test\n" in told
-
-
-def test_a_search_list_of_one_dot_is_none() -> None:
-    assert "search" not in resolv_conf(wanted(dns_search=(".",)), "search example.test\n", (4,), host_mode=False)
 
 
 def test_names_come_from_the_id() -> None:

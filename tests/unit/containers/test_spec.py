@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from linkspan.containers.checks import checked
-from linkspan.containers.files import hosts, resolv_conf
+from linkspan.containers.files import host_line, hosts
+from linkspan.containers.resolvconf import HostFile, Way, resolv_conf
 from linkspan.containers.spec import Setting, environment, exec_process, spec
 from linkspan.containers.users import User
-from linkspan.model.addressing import parse_address
 from linkspan.model.capabilities import CAPABILITIES
 from linkspan.model.containers import Abilities, Container, CreateContainer, Device, ExecRequest, Mount, MountKind
 from tests.support.scenes import START
@@ -47,20 +47,22 @@ def test_the_page_shows_what_the_runtime_is_told(page: Callable[[str, str], None
         extra_hosts=["printer:192.0.2.9"],
     )
     document = json.dumps(described(request), indent=2)
-    addresses = [parse_address(text, field="address") for text in ("172.17.0.2", "fd00::2")]
+    lines = [host_line(address, "0123456789ab") for address in ("172.17.0.2", "fd00::2")]
     page(
         PAGE,
         "# What a container is made from\n\n"
         "`linkspan run -v /srv/data:/data:ro -e A=b --add-host printer:192.0.2.9 --rootfs /srv/busybox "
         "httpd -f -p 80`\n\n"
         f"## The runtime's config.json\n\n```json\n{document}\n```\n\n"
-        f"## /etc/hosts\n\n```text\n{hosts(request, '0123456789ab', addresses, [])}```\n\n"
-        "## /etc/resolv.conf, from a host that asks 192.0.2.53 and its own stub\n\n"
-        f"```text\n{resolv_conf(request, STUBBED, (4, 6), host_mode=False)}```\n",
+        f"## /etc/hosts\n\n```text\n{hosts(request, lines, [])}```\n\n"
+        "## /etc/resolv.conf on the default network, from a host that asks 192.0.2.53 and its own stub\n\n"
+        f"```text\n{resolv_conf(request, STUBBED, (4, 6), Way.REACHABLE)}```\n\n"
+        "## The same on a network of the user's\n\n"
+        f"```text\n{resolv_conf(request, STUBBED, (4, 6), Way.NAMES)}```\n",
     )
 
 
-STUBBED = "nameserver 127.0.0.53\nnameserver 192.0.2.53\nsearch example.test\noptions edns0\n"
+STUBBED = HostFile(text="nameserver 127.0.0.53\nnameserver 192.0.2.53\nsearch example.test\noptions edns0\n")
 
 
 def test_mode_host_joins_no_network_namespace() -> None:
