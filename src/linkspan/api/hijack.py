@@ -8,6 +8,7 @@ parser of aiohttp, which keeps it for WebSockets only; Docker's clients wait for
 
 import asyncio
 import select
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -117,6 +118,10 @@ def _head(request: web.Request, content_type: str) -> bytes:
     )
 
 
+HEAD = struct.Struct(">BxxxL")
+"""The head of a frame: the stream, and the length of the data."""
+
+
 def frame(stream: int, data: bytes) -> bytes:
     """One frame of a stream that carries both outputs: 1 or 2, three zeros, the length, the data."""
-    return bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+    return HEAD.pack(stream, len(data)) + data

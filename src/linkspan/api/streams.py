@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from linkspan.api.calls import Call
-from linkspan.api.hijack import MULTIPLEXED, RAW, RawStream, frame
+from linkspan.api.hijack import HEAD, MULTIPLEXED, RAW, RawStream, frame
 from linkspan.api.ports import Streams
 from linkspan.model.containers import LogChunk
 from linkspan.model.errors import InvalidError
@@ -99,4 +99,5 @@ def framed(chunk: LogChunk, *, tty: bool) -> bytes:
     """What was written before, a frame for each line, as clients expect who take one for the other."""
     if tty:
         return b"".join(chunk.lines)
-    return b"".join([frame(chunk.stream, line) for line in chunk.lines])
+    head, stream = HEAD.pack, chunk.stream
+    return b"".join([head(stream, len(line)) + line for line in chunk.lines])
