@@ -40,9 +40,11 @@ async def take_over(context: Context, ender: Ender, connector: Connector) -> Fou
         if life.running:
             life.monitor = Monitor.find(context.layout.of(life.container.id), life.container.state.pid)
             (running if life.monitor is not None else ended).append(life)
-    await _sweep(context, frozenset(life.container.id for life in (*running, *ended)))
-    await _sweep_execs(context, running)
-    await context.sandboxes.sweep()
+    in_use = frozenset(life.container.id for life in (*running, *ended))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_sweep(context, in_use), name="sweep containers")
+        tasks.create_task(_sweep_execs(context, running), name="sweep execs")
+        tasks.create_task(context.sandboxes.sweep(), name="sweep sandboxes")
     for life in context.register.all():
         await _settle(context, ender, life)
         await _reconcile(connector, life)

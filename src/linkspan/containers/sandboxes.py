@@ -5,6 +5,8 @@ and what a crash left behind can be told from what is in use. A sandbox that oth
 container: a restart finds it again, so `--network container:X` survives a restart of X. The last to leave removes it.
 """
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,6 +18,8 @@ from linkspan.model.containers import Container
 from linkspan.model.errors import ConflictError, LinkspanError, NotFoundError
 from linkspan.model.requests import CreateSandbox, EndpointRequest, RemoveSandbox, RenameSandbox
 from linkspan.model.sandboxes import Sandbox
+
+log = logging.getLogger(__name__)
 
 LABEL = "org.linkspan.container"
 """The label of a container's sandbox; its value is the container's id."""
@@ -147,9 +151,18 @@ class Sandboxes:
         return life is not None and life.running
 
     async def sweep(self) -> None:
-        """Take away the sandboxes that no running container is in."""
-        for id in self.strays():
+        """Take away the sandboxes that no running container is in: all at once, since the engine makes one change of
+        what it is asked for together.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            for id in self.strays():  # the engine decides in this order
+                tasks.create_task(self._sweep_away(id), name=f"sweep away {id[:12]}")
+
+    async def _sweep_away(self, id: str) -> None:
+        try:
             await self._remove_unused(id)
+        except LinkspanError:
+            log.exception("the sandbox of container %s could not be taken away", id[:12])
 
 
 def _not_running(container: Container) -> ConflictError:
