@@ -1,57 +1,188 @@
-"""The facade of the name server: what the data plane's process holds of names, and how each question is answered."""
+"""The facade of the name server: what the data plane's process holds of names, and how each question is answered.
 
+Questions and changes are taken in turn by one thread, and no change waits for anything half-way. So every question sees
+the names before or after a change, and a change costs what it holds, whatever else there is.
+"""
+
+import errno
+import os
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TypeAlias
 
-from linkspan.model.dataplane import HostResolver, Key, NameEntry, NameZone, Resolver, Trace
+from linkspan.dataplane.names import records
+from linkspan.dataplane.names.desk import Budget, Desk, Elsewhere, Question
+from linkspan.dataplane.names.forward import Upstreams
+from linkspan.dataplane.names.host import HostServers
+from linkspan.dataplane.names.labels import labels
+from linkspan.dataplane.names.messages import IN, RD, STREAM_SIZE, Query, Rcode
+from linkspan.dataplane.names.serving import Service
+from linkspan.dataplane.names.tasks import Tasks
+from linkspan.dataplane.names.views import HostView, SandboxView, View
+from linkspan.dataplane.names.zones import Zones
+from linkspan.model.dataplane import HostResolver, Key, NameEntry, NameZone, Resolver, Step, Trace
+from linkspan.model.errors import InvalidError, NotFoundError
 
 MakeSocket: TypeAlias = Callable[[int | None, socket.AddressFamily, socket.SocketKind], socket.socket]
 """Makes a socket in the network namespace of a descriptor, or, for None, in that of the process: the host's."""
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+_HOST_CACHE, _SANDBOX_CACHE = 4096, 256
 
 
 class Served:
     """One name server that is being served."""
 
+    def __init__(self, names: "Names", resolver: Resolver | HostResolver, namespace: int | None) -> None:
+        self.resolver = resolver
+        self._names = names
+        self._namespace = namespace
+        self._service: Service | None = None
+        self._own: Upstreams | None = None
+        self.desk = Desk(*self._manners(resolver), names.random, names.budget)
+
+    def start(self, udp: socket.socket, tcp: socket.socket) -> None:
+        """Serve at these sockets."""
+        self._service = Service(self.desk, udp, tcp, self._names.tasks, self._names.random)
+        self._names.watch(self, self.resolver)
+
     def replace(self, resolver: Resolver | HostResolver) -> None:
         """Answer as `resolver` says from the next question on; the sockets stay, and no question is lost."""
-        raise NotImplementedError
+        if self._service is not None:
+            self._names.forget(self, self.resolver)
+            self._names.watch(self, resolver)
+        self.resolver = resolver
+        self.desk.become(*self._manners(resolver))
 
     def close(self) -> None:
         """End the service. The descriptors are closed, and the port is free, when this returns."""
-        raise NotImplementedError
+        if self._service is None:
+            return
+        self._names.forget(self, self.resolver)
+        self._service.close()
+        self._service = None
+        if self._namespace is not None:
+            os.close(self._namespace)
+
+    def _manners(self, resolver: Resolver | HostResolver) -> tuple[View, Elsewhere, Rcode]:
+        """What it sees, whom it asks, and what it says of names that nobody can be asked about."""
+        if isinstance(resolver, HostResolver):
+            return HostView(self._names.zones), _nobody, Rcode.REFUSED
+        view = SandboxView(self._names.zones, resolver)
+        if resolver.servers:
+            return view, partial(self._own_servers, [str(server) for server in resolver.servers]), Rcode.SERVFAIL
+        return view, self._names.host.current if resolver.forward else _nobody, Rcode.NXDOMAIN
+
+    def _own_servers(self, servers: Sequence[str]) -> Upstreams:
+        """Those of the sandbox, with what they have said so far; made when they are first needed."""
+        if self._own is None or self._own.servers != tuple(servers):
+            self._own = Upstreams(servers, self._open, self._names.tasks, _SANDBOX_CACHE, " from the sandbox")
+        return self._own
+
+    def _open(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        """A socket inside. After the end there is none: the number of the descriptor may mean anything by then."""
+        if self._service is None:
+            raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
+        return self._names.make_socket(self._namespace, family, kind)
+
+
+def _nobody() -> Upstreams | None:
+    return None
 
 
 class Names:
     """Answers names. A context: leaving it ends all service."""
 
     def __init__(self, make_socket: MakeSocket, host_resolv_conf: Path = RESOLV_CONF) -> None:
-        self._make_socket = make_socket
-        self._host_resolv_conf = host_resolv_conf
+        self.make_socket = make_socket
+        self.tasks = Tasks()
+        self.zones = Zones()
+        self.budget = Budget()
+        self.random = Random()  # noqa: S311 - the order of addresses, no secret
+        self.host = HostServers(
+            host_resolv_conf,
+            lambda servers: Upstreams(servers, partial(make_socket, None), self.tasks, _HOST_CACHE, " from the host"),
+        )
+        self._watching: dict[str, set[Served]] = {}
 
     async def __aenter__(self) -> "Names":
+        await self.tasks.__aenter__()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        raise NotImplementedError
+        for served in {each for those in self._watching.values() for each in those}:
+            served.close()
+        await self.tasks.__aexit__(None, None, None)
 
     def put(self, value: NameZone | NameEntry) -> None:
         """Add or replace names; every question from now on sees all of the change. Raises `InvalidError`."""
-        raise NotImplementedError
+        self.zones.put(value)
+        self._changed(value.network)
 
     def drop(self, key: Key) -> None:
         """Forget the names with this key. Nothing to do when there are none."""
-        raise NotImplementedError
+        network = self.zones.drop(key)
+        if network is not None:
+            self._changed(network)
+
+    def _changed(self, network: str) -> None:
+        for watched in (network, _EVERYTHING):
+            for served in self._watching.get(watched, ()):
+                served.desk.table.clear()
+
+    def watch(self, served: Served, resolver: Resolver | HostResolver) -> None:
+        """Changes of what `resolver` sees concern `served`."""
+        for network in _seen(resolver):
+            self._watching.setdefault(network, set()).add(served)
+
+    def forget(self, served: Served, resolver: Resolver | HostResolver) -> None:
+        """They no longer do."""
+        for network in _seen(resolver):
+            watching = self._watching.get(network, set())
+            watching.discard(served)
+            if not watching:
+                self._watching.pop(network, None)
 
     def serve(self, resolver: Resolver | HostResolver, udp: int, tcp: int, namespace: int | None) -> Served:
         """Answer at two sockets, bound, and for TCP listening. Their descriptors are taken over, and `namespace` too,
         in which the servers of the resolver are asked (None: in that of the process).
         """
-        raise NotImplementedError
+        served = Served(self, resolver, namespace)
+        served.start(socket.socket(fileno=udp), socket.socket(fileno=tcp))
+        return served
 
     async def trace(self, sandbox: str, name: str, type: str) -> Trace:
         """Ask as the sandbox would, and say how the answer came about. Raises `NotFoundError`, `InvalidError`."""
-        raise NotImplementedError
+        desk = self._of(sandbox).desk
+        asked = b"" if name == "." else labels(name)
+        if asked is None:
+            raise InvalidError(f"invalid name {name!r}", field="name", value=name)
+        query = Query(0, RD, asked, asked.lower(), records.type_number(type.upper()), IN)
+        start, steps = time.monotonic(), list[Step]()
+
+        def note(where: str, outcome: str) -> None:
+            steps.append(Step(where, outcome, time.monotonic() - start))
+
+        answer = desk.answer(query, STREAM_SIZE, note)
+        if isinstance(answer, Question):
+            answer = await desk.ask(answer, note)
+        return Trace(*records.shown(answer), tuple(steps))
+
+    def _of(self, sandbox: str) -> Served:
+        for served in self._watching.get(_SANDBOXES, ()):
+            if isinstance(served.resolver, Resolver) and served.resolver.sandbox == sandbox:
+                return served
+        message = f"sandbox {sandbox} has no name server"
+        raise NotFoundError(message, hint="there is one on networks that users made, not on the default bridge")
+
+
+_EVERYTHING, _SANDBOXES = "*", "*sandboxes"
+"""What is watched beside networks, whose ids are hexadecimal."""
+
+
+def _seen(resolver: Resolver | HostResolver) -> tuple[str, ...]:
+    return (_EVERYTHING,) if isinstance(resolver, HostResolver) else (_SANDBOXES, *resolver.networks)

@@ -1,0 +1,140 @@
+"""The sockets of one name server: datagrams, and streams of questions."""
+
+import asyncio
+import errno
+import logging
+import socket
+from random import Random
+
+from linkspan.dataplane.names.desk import Desk, Question
+from linkspan.dataplane.names.messages import OUR_SIZE, STREAM_SIZE
+from linkspan.dataplane.names.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+"""Datagrams answered in one go, before others have their turn."""
+IDLE_SECONDS = 10.0
+"""How long a connection may take for its next question, or for taking an answer."""
+CONNECTIONS = 64
+"""Of one name server at a time; more are closed at once."""
+LONGEST_QUESTION = 4096
+_RECEIVE_BUFFER = 1 << 20
+_PAUSE = 0.5
+Client = tuple[str, int]
+
+_OVERLOAD = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Service:
+    """Reads, answers, and closes."""
+
+    def __init__(self, desk: Desk, udp: socket.socket, tcp: socket.socket, tasks: Tasks, random: Random) -> None:
+        self._desk = desk
+        self._udp, self._tcp = udp, tcp
+        self._tasks = tasks
+        self._random = random.random
+        self._rows = desk.table.rows
+        self._connections: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        for each in (udp, tcp):
+            each.setblocking(False)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._loop.add_reader(udp, self._datagrams)
+        self._loop.add_reader(tcp, self._accept)
+
+    def close(self) -> None:
+        """Close everything; what is under way for its clients is dropped. Nothing to do the second time."""
+        if self._udp.fileno() < 0:
+            return
+        for each in (self._udp, self._tcp):
+            self._loop.remove_reader(each)
+            each.close()
+        for connection in self._connections:
+            connection.cancel()
+
+    def _datagrams(self) -> None:
+        """Answer what has arrived. Everything here is done for every question: the table decides within microseconds.
+
+        An answer that the socket does not take is lost, as datagrams may be; its client asks again.
+        """
+        receive, send, row, random = self._udp.recvfrom, self._udp.sendto, self._rows.get, self._random
+        try:
+            for _ in range(BATCH):
+                data, client = receive(OUR_SIZE)
+                if (replies := row(data[2:])) is None:
+                    self._other(data, client)
+                    continue
+                reply = replies[0] if len(replies) == 1 else replies[int(random() * len(replies))]
+                send(data[:2] + reply, client)
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                log.debug("name server: %s", error.strerror)
+
+    def _other(self, data: bytes, client: Client) -> None:
+        answer = self._desk.datagram(data)
+        if isinstance(answer, Question):
+            _ = self._tasks.start(self._ask(answer, client), "name server forwards")
+        elif answer is not None:
+            self._send(answer, client)
+
+    async def _ask(self, question: Question, client: Client) -> None:
+        self._send(await self._desk.ask(question), client)
+
+    def _send(self, answer: bytes, client: Client) -> None:
+        try:
+            self._udp.sendto(answer, client)
+        except OSError as error:
+            log.debug("name server: %s", error.strerror)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._tcp.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            if error.errno not in _OVERLOAD:
+                raise
+            log.warning("name server: cannot accept a connection: %s; trying again in %g s", error.strerror, _PAUSE)
+            self._loop.remove_reader(self._tcp)
+            self._loop.call_later(_PAUSE, self._resume)
+            return
+        if len(self._connections) >= CONNECTIONS:
+            connection.close()
+            return
+        connection.setblocking(False)
+        task = self._tasks.start(self._serve(connection), "name server connection")
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    def _resume(self) -> None:
+        if self._tcp.fileno() >= 0:
+            self._loop.add_reader(self._tcp, self._accept)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        """Answer questions in their order until the client has no more."""
+        with connection:
+            try:
+                reader, writer = await asyncio.open_connection(sock=connection)
+                try:
+                    await self._converse(reader, writer)
+                finally:
+                    writer.close()
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                return
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            async with asyncio.timeout(IDLE_SECONDS):
+                length = int.from_bytes(await reader.readexactly(2), "big")
+                if length > LONGEST_QUESTION:
+                    return
+                data = await reader.readexactly(length)
+            answer = self._desk.message(data, STREAM_SIZE)
+            if isinstance(answer, Question):
+                answer = await self._desk.ask(answer)
+            if answer is None:
+                return
+            writer.write(len(answer).to_bytes(2, "big") + answer)
+            async with asyncio.timeout(IDLE_SECONDS):
+                await writer.drain()

@@ -1,0 +1,70 @@
+"""Asking one other server: a datagram from a socket of its own, and a connection when the answer does not fit."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from linkspan.dataplane.names.messages import OUR_SIZE, Query, answers_to, is_truncated, lifetime, request
+
+Open = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
+PORT = 53
+
+
+async def ask(open_socket: Open, server: str, query: Query) -> bytes:
+    """The server's answer, whatever it says. Raises OSError when it is unreachable; waits for as long as it is silent.
+
+    Every attempt has a random id, and a socket of its own with a port chosen by the kernel at random; being connected,
+    it receives from the server only. Whatever does not answer the question is passed over.
+    """
+    message = request(query, int.from_bytes(os.urandom(2), "big"))
+    answer = await _datagram(open_socket, server, message)
+    if is_truncated(answer):
+        with suppress(OSError, asyncio.IncompleteReadError):  # what came first is an answer too
+            return await _stream(open_socket, server, message)
+    return answer
+
+
+async def _datagram(open_socket: Open, server: str, message: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    with open_socket(_family(server), socket.SOCK_DGRAM) as connection:
+        connection.setblocking(False)
+        connection.connect((server, PORT))
+        connection.send(message)
+        while True:
+            answer = await loop.sock_recv(connection, OUR_SIZE)
+            if _is_sound(message, answer):
+                return answer
+
+
+async def _stream(open_socket: Open, server: str, message: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    with open_socket(_family(server), socket.SOCK_STREAM) as connection:
+        connection.setblocking(False)
+        await loop.sock_connect(connection, (server, PORT))
+        await loop.sock_sendall(connection, len(message).to_bytes(2, "big") + message)
+        length = int.from_bytes(await _exactly(connection, 2), "big")
+        answer = await _exactly(connection, length)
+        if not _is_sound(message, answer):
+            raise ConnectionError("the answer is to another question")
+        return answer
+
+
+async def _exactly(connection: socket.socket, size: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    received = bytearray()
+    while len(received) < size:
+        part = await loop.sock_recv(connection, size - len(received))
+        if not part:
+            raise ConnectionError("the server has closed the connection")
+        received += part
+    return bytes(received)
+
+
+def _is_sound(message: bytes, answer: bytes) -> bool:
+    return answers_to(message, answer) and lifetime(answer) is not None
+
+
+def _family(server: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in server else socket.AF_INET
