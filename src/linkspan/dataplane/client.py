@@ -1,47 +1,224 @@
-"""The daemon's side of the data plane's process: it is found or started, asked, replaced when it is older than we are.
+"""The daemon's side of the data plane's process: found or started, asked, replaced when its code is not ours.
 
-(Being written; the signatures are final.)
+The process is expected to outlive us, and we are expected to outlive it: when it has died, another is started at once
+and told everything again. The sockets are not made anew for that, since we have descriptors of all of them; what
+arrived meanwhile waits in their queues.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+from linkspan.dataplane import starting
+from linkspan.dataplane.channel import close_all
+from linkspan.dataplane.link import Link, LostError
 from linkspan.dataplane.ports import Held, Spawn, Wanted
+from linkspan.dataplane.starting import Place
+from linkspan.dataplane.wire import PROTOCOL, Ask, Counts, Done, Hello, Lease, Retire, Stats, Traced, Welcome
 from linkspan.model.dataplane import Key, Service, Trace
+from linkspan.model.errors import LinkspanError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds to wait for an answer, a new process included."""
+GREETING = 5.0
+"""Seconds in which a process says who it is; one that is connected to but does not is stuck, and ended."""
+RETRY = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between attempts to start a process that does not start."""
+
+Value = TypeVar("Value")
 
 
 class RemoteDataPlane:
-    """The data plane in a process of its own, which outlives this one.
+    """The data plane in a process of its own. Made by `open`.
 
     `wanted` says what the data plane should hold, with descriptors of our own: all of it is put again when the process
     has died and was started anew. To be set by whoever knows, before the first `change`.
     """
 
-    wanted: Callable[[], Wanted]
+    def __init__(self, place: Place, spawn: Spawn, tasks: asyncio.TaskGroup, extra: Sequence[str]) -> None:
+        self.wanted: Callable[[], Wanted] = dict
+        self._place = place
+        self._spawn = spawn
+        self._tasks = tasks
+        self._extra = extra
+        self._links: set[Link] = set()
+        self._link: Link | None = None
+        self._linked = asyncio.Event()
+        self._lost = asyncio.Event()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, exec_root: Path, spawn: Spawn) -> AsyncIterator["RemoteDataPlane"]:
-        """Connect to the process of an exec root, started by `spawn` when there is none; keep it alive until the block
-        ends. It goes on afterwards. Raises `UnavailableError` when it cannot be started.
+    async def open(cls, exec_root: Path, spawn: Spawn, extra: Sequence[str] = ()) -> AsyncIterator["RemoteDataPlane"]:
+        """Connect to the process of an exec root, started by `spawn` when there is none, and keep it alive until the
+        block ends; it goes on afterwards. Raises `UnavailableError` when it cannot be started.
 
         When its code is not ours, a new process takes over its sockets, and it ends with its last connection.
+        `extra` are more options for a process that is started.
         """
-        raise NotImplementedError
-        yield
+        tasks = asyncio.TaskGroup()
+        await tasks.__aenter__()  # entered by hand: what the block raises is not to come out in a group
+        plane = cls(Place(exec_root), spawn, tasks, extra)
+        keeping: asyncio.Task[None] | None = None
+        try:
+            plane._use(await plane._found() or await plane._started())
+            keeping = tasks.create_task(plane._keep(), name="keep the data plane alive")
+            yield plane
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+            for link in tuple(plane._links):
+                link.close()
+            await tasks.__aexit__(None, None, None)
 
     async def take(self) -> Held:
         """Everything that is held, with descriptors that are the caller's from now on. To be called once, at open."""
-        raise NotImplementedError
+        return await self._patiently(Link.take)
 
     async def change(self, put: Sequence[tuple[Service, Sequence[int]]], drop: Sequence[Key]) -> None:
         """Drop, then add or replace by key; the caller keeps its descriptors.
 
-        No descriptors for a key that is held: its sockets stay, its value changes. Raises `UnavailableError`.
+        No descriptors for a key that is held: its sockets stay, its value changes. All of it is done that can be, then
+        the first failure is raised. Raises `InvalidError`, `UnavailableError`.
         """
-        raise NotImplementedError
+        await self._patiently(lambda link: link.change(put, drop))
 
     async def trace(self, sandbox: str, name: str, type: str) -> Trace:
         """How the name server would answer a sandbox. Raises `NotFoundError`, `InvalidError`, `UnavailableError`."""
-        raise NotImplementedError
+        traced, _ = await self._patiently(lambda link: link.ask(Ask(sandbox, name, type), Traced))
+        return traced.trace
+
+    async def stats(self) -> Counts:
+        """How much is held."""
+        counts, _ = await self._patiently(lambda link: link.ask(Stats(), Counts))
+        return counts
+
+    async def _patiently(self, call: Callable[[Link], Awaitable[Value]]) -> Value:
+        """Call with the link that there is, again when it was lost: everything we ask may be asked twice."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    await self._linked.wait()
+                    assert self._link is not None
+                    link = self._link
+                    try:
+                        return await call(link)
+                    except LostError:
+                        self._unlink(link)
+        except TimeoutError as error:
+            raise UnavailableError(
+                "the data plane's process does not answer", hint=f"see {self._place.log} for what it says"
+            ) from error
+
+    def _use(self, link: Link) -> None:
+        self._link = link
+        self._lost.clear()
+        self._linked.set()
+
+    def _unlink(self, link: Link) -> None:
+        if self._link is link:
+            self._link = None
+            self._linked.clear()
+            self._lost.set()
+
+    async def _keep(self) -> None:
+        """Start the process again whenever it has ended."""
+        while True:
+            await self._lost.wait()
+            log.warning("the data plane's process has ended; starting it again")
+            self._use(await self._restored())
+            log.info("the data plane's process serves again")
+
+    async def _restored(self) -> Link:
+        """A new process that holds what is wanted."""
+        pauses = iter(RETRY)
+        while True:
+            try:
+                link = await self._started()
+                with suppress(LinkspanError):  # a service that is refused was logged there, and keeps nobody waiting
+                    await link.change(list(self.wanted().values()), ())
+                return link
+            except (LinkspanError, LostError, OSError) as error:
+                log.error("the data plane's process cannot be started: %s", error)
+            await asyncio.sleep(next(pauses, RETRY[-1]))
+
+    async def _found(self) -> Link | None:
+        """The process there is, if it is of use; of other code, it is replaced."""
+        end = starting.connect(self._place)
+        if end is None:
+            return None
+        link = self._linked_by(Link(end))
+        build = starting.build_id()
+        try:
+            async with asyncio.timeout(GREETING):
+                welcome, _ = await link.ask(Hello(PROTOCOL, build), Welcome)
+                if (welcome.protocol, welcome.build) == (PROTOCOL, build):
+                    return link
+                log.info("the data plane's process %d is of another version: it is replaced", welcome.pid)
+                _, leased = await link.ask(Lease(), Done)
+                held = await link.take()
+        except (TimeoutError, LostError, UnavailableError) as error:
+            log.warning("the data plane's process cannot be talked to, and is ended: %s", str(error) or "no answer")
+            link.close()
+            return None
+        try:
+            return await self._succeed(link, leased[0], held)
+        finally:
+            close_all(leased)
+            for _, descriptors in held.values():
+                close_all(descriptors)
+            link.close()
+
+    async def _succeed(self, old: Link, lock: int, held: Held) -> Link:
+        """A new process with everything that the old one holds; then the old one retires.
+
+        For a moment both serve, so there is none at which nobody does. Should we be gone by then, the old one finds
+        that its path is another's, and retires by itself.
+        """
+        new = await self._greeted(lock)
+        with suppress(LinkspanError):
+            await new.change(list(held.values()), ())
+        try:
+            async with asyncio.timeout(GREETING):
+                await old.ask(Retire(), Done)
+        except (TimeoutError, LostError, UnavailableError) as error:
+            log.warning("the data plane's old process does not answer: %s", str(error) or "too late")
+        return new
+
+    async def _started(self) -> Link:
+        """A new process, which holds nothing."""
+        lock = await starting.take_lock(self._place)
+        try:
+            return await self._greeted(lock)
+        finally:
+            os.close(lock)
+
+    async def _greeted(self, lock: int) -> Link:
+        build = starting.build_id()
+        link = self._linked_by(Link(await starting.start(self._place, lock, build, self._spawn, self._extra)))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await link.ask(Hello(PROTOCOL, build), Welcome)
+        except (TimeoutError, LostError) as error:
+            link.close()
+            raise UnavailableError(
+                "the data plane's process does not start", hint=f"see {self._place.log} for what it says"
+            ) from error
+        return link
+
+    def _linked_by(self, link: Link) -> Link:
+        """Read what comes over a link until it ends, whatever it is used for."""
+
+        async def read() -> None:
+            await link.run()
+            self._links.discard(link)
+            self._unlink(link)
+
+        self._links.add(link)
+        self._tasks.create_task(read(), name="read from the data plane")
+        return link

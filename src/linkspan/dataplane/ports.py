@@ -24,6 +24,14 @@ class Served(Protocol):
         ...
 
 
+class Relaying(Served, Protocol):
+    """A port that is being relayed."""
+
+    def retarget(self, port: HostPort) -> None:
+        """Carry new connections as `port` says, from the same sockets."""
+        ...
+
+
 class Answering(Served, Protocol):
     """A name server that is being served."""
 
@@ -35,11 +43,14 @@ class Answering(Served, Protocol):
 class Relay(Protocol):
     """What carries connections (see `linkspan.dataplane.relay`)."""
 
-    def serve(self, port: HostPort, listeners: Sequence[int]) -> Served:
-        """Carry what arrives at the sockets of a port to where its `relay` says. The descriptors are taken over."""
+    def serve(self, port: HostPort, listeners: Sequence[int]) -> Relaying:
+        """Carry what arrives at the sockets of a port to where its `relay` says.
+
+        The descriptors are taken over, unless it raises `UnavailableError`: the protocol cannot be relayed.
+        """
         ...
 
-    async def idle(self) -> None:
+    async def drained(self) -> None:
         """Wait until no connection is under way."""
         ...
 
@@ -86,5 +97,3 @@ class Spawn(Protocol):
         stderr: Stream = None,
         pass_fds: Sequence[int] = (),
     ) -> Process: ...
-
-
