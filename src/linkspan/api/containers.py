@@ -8,6 +8,7 @@ from linkspan.api.bodies.containers import ContainerCreate, ContainerCreated, Co
 from linkspan.api.bodies.inspect import ContainerBody, ContainerItem
 from linkspan.api.calls import Call, Route, answer, done, encoded
 from linkspan.api.creation import container_request, warnings
+from linkspan.api.endpoints import completed
 from linkspan.api.filters import parse_filters
 from linkspan.api.render.containers import container_body, container_item
 from linkspan.api.selection import FILTERS, Selection
@@ -54,7 +55,8 @@ async def inspect(call: Call) -> web.StreamResponse:
     container = call.rooms.containers.get(call.name())
     sandbox = sandbox_of(call, container)
     key = "" if sandbox is None else str(call.rooms.engine.sandbox(sandbox.id).namespace or "")
-    return answer(container_body(container, sandbox, call.rooms.engine.networks, key))
+    body = container_body(container, sandbox, call.rooms.engine.networks, key)
+    return answer(completed(body, container, call))
 
 
 async def start(call: Call) -> web.StreamResponse:

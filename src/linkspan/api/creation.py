@@ -7,6 +7,7 @@ from linkspan.api.bodies.containers import ContainerCreate, HostConfig, MountBod
 from linkspan.api.bodies.networks import EndpointBody
 from linkspan.api.networks import endpoint_request
 from linkspan.api.publishing import exposed_ports, publish_texts
+from linkspan.containers.checks import has_own_network
 from linkspan.model.containers import CreateContainer, Mount, MountKind
 from linkspan.model.errors import InvalidError, NotFoundError
 from linkspan.model.requests import EndpointRequest
@@ -46,6 +47,7 @@ def container_request(name: str, body: ContainerCreate) -> CreateContainer:
         dns_search=tuple(host.dns_search),
         dns_options=tuple(host.dns_options),
         extra_hosts=tuple(host.extra_hosts),
+        links=() if _is_named(host.network_mode) else tuple(host.links),
         mounts=tuple(_mounts(host)),
         cap_add=tuple(host.cap_add),
         cap_drop=tuple(host.cap_drop),
@@ -68,7 +70,6 @@ def warnings(body: ContainerCreate) -> list[str]:
         "health checks": body.healthcheck is not None and body.healthcheck.get("Test") not in (None, [], ["NONE"]),
         "devices": bool(host.devices),
         "ulimits": bool(host.ulimits),
-        "links": bool(host.links),
         "an init process": host.init,
     }
     return [f"{what} are not supported yet: ignored" for what, given in ignored.items() if given]
@@ -89,8 +90,16 @@ def _endpoints(body: ContainerCreate) -> Iterator[EndpointRequest]:
     mode = body.host_config.network_mode
     for place, name in enumerate(sorted(wanted, key=lambda name: name != mode)):
         endpoint = endpoint_request(name, wanted[name])
-        own = place == 0 and not endpoint.mac_address
-        yield replace(endpoint, mac_address=body.mac_address) if own else endpoint
+        if place == 0:
+            endpoint = replace(endpoint, mac_address=endpoint.mac_address or body.mac_address)
+            if _is_named(mode) and not endpoint.links:
+                endpoint = replace(endpoint, links=tuple(body.host_config.links))
+        yield endpoint
+
+
+def _is_named(mode: str) -> bool:
+    """Whether a mode is a network of the user's: there links are the endpoint's, and answered by the name server."""
+    return has_own_network(mode) and mode not in ("", "default", "bridge")
 
 
 def _published(host: HostConfig, exposed: tuple[str, ...]) -> dict[str, list[PortBody] | None]:

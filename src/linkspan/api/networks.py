@@ -146,6 +146,8 @@ def endpoint_request(network: str, body: EndpointBody) -> EndpointRequest:
         mac_address=body.mac_address,
         ifname=(body.driver_opts or {}).get(IFNAME, ""),
         gw_priority=body.gw_priority,
+        aliases=tuple(filter(None, body.aliases or ())),
+        links=tuple(body.links or ()),
     )
 
 

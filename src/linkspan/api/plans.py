@@ -6,9 +6,11 @@ from aiohttp import web
 
 from linkspan.api.bodies.containers import ContainerCreate
 from linkspan.api.bodies.linkspan import PlanBody
+from linkspan.api.bodies.names import RecordsBody
 from linkspan.api.bodies.networks import NetworkConnect, NetworkCreate, NetworkDisconnect
 from linkspan.api.calls import Call, Route, answer
 from linkspan.api.creation import container_request
+from linkspan.api.names import records_request
 from linkspan.api.networks import creation, unused, wished_endpoint
 from linkspan.api.render.status import plan_body
 from linkspan.api.rooms import Rooms
@@ -49,6 +51,11 @@ async def prune(call: Call) -> web.StreamResponse:
     return answer(plan_body(*previews))
 
 
+async def records(call: Call) -> web.StreamResponse:
+    """PUT …/networks/{id}/records."""
+    return answer(plan_body(await call.rooms.engine.plan(await records_request(call))))
+
+
 async def run(call: Call) -> web.StreamResponse:
     """POST …/containers/create: the sandbox that starting the container makes."""
     wanted = container_request(call.text("name"), await call.body(ContainerCreate))
@@ -71,7 +78,9 @@ def _sandbox(wanted: CreateContainer, rooms: Rooms) -> CreateSandbox:
     networks = [
         replace(each, network="bridge" if each.network == "default" else each.network) for each in wanted.endpoints
     ]
-    return CreateSandbox(wanted.name, networks=networks or (own,), publish=wanted.publish)
+    return CreateSandbox(
+        wanted.name, networks=networks or (own,), publish=wanted.publish, hostname=wanted.hostname, dns=wanted.dns
+    )
 
 
 _PLAN = "/linkspan/v1/plan"
@@ -94,6 +103,14 @@ ROUTES = (
         "What removing unused networks does",
         _ANSWER,
         query={"filters": "as for POST /networks/prune"},
+    ),
+    Route(
+        "PUT",
+        f"{_PLAN}/networks/{{id:.+}}/records",
+        records,
+        "What giving a network extra records does",
+        _ANSWER,
+        body=RecordsBody,
     ),
     Route(
         "POST",

@@ -8,6 +8,7 @@ from linkspan.engine.live import LiveSandbox
 from linkspan.engine.preview import Preview
 from linkspan.model.config import Config
 from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogChunk
+from linkspan.model.dataplane import Trace
 from linkspan.model.events import Event
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
@@ -41,6 +42,8 @@ class Engine(Protocol):
     def sandbox(self, reference: str) -> LiveSandbox: ...
 
     async def obstacles(self) -> Sequence[Problem]: ...
+
+    async def trace(self, sandbox: str, name: str, type: str) -> Trace: ...
 
     def announce(self, event: Event) -> None: ...
 

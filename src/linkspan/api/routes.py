@@ -3,7 +3,7 @@
 Order matters: a path with a fixed end comes before one that takes anything there.
 """
 
-from linkspan.api import attaching, containers, events, execs, networks, plans, status, system
+from linkspan.api import attaching, containers, events, execs, names, networks, plans, status, system
 from linkspan.api.calls import Route
 from linkspan.api.openapi import with_description
 
@@ -11,6 +11,7 @@ ROUTES: tuple[Route, ...] = with_description(
     (
         *system.ROUTES,
         *events.ROUTES,
+        *names.ROUTES,
         *networks.ROUTES,
         *attaching.ROUTES,
         *execs.ROUTES,

@@ -159,7 +159,7 @@ def endpoints_of(
     if sandbox is not None and sandbox.endpoints:
         return {
             networks[each.network].name: endpoint_body(
-                networks[each.network], each, _wish(wishes.get(each.network)), (container.name, container.id[:12])
+                networks[each.network], each, _wish(wishes.get(each.network)), each.names
             )
             for each in sandbox.endpoints
         }
@@ -179,7 +179,13 @@ def _wish(wish: EndpointRequest | None) -> EndpointBody:
         return EndpointBody()
     asked = wish.ipv4_address or wish.ipv6_address
     ipam = EndpointIpam(ipv4_address=wish.ipv4_address, ipv6_address=wish.ipv6_address) if asked else None
-    return EndpointBody(ipam_config=ipam, mac_address=wish.mac_address, gw_priority=wish.gw_priority)
+    return EndpointBody(
+        ipam_config=ipam,
+        links=list(wish.links) or None,
+        aliases=list(wish.aliases) or None,
+        mac_address=wish.mac_address,
+        gw_priority=wish.gw_priority,
+    )
 
 
 def port_map(container: Container, sandbox: Sandbox | None) -> dict[str, list[PortBody] | None]:
