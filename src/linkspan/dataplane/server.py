@@ -224,7 +224,7 @@ class Server:
 
     async def _trace(self, channel: Channel, number: int, ask: Ask) -> None:
         try:
-            reply: Reply = traced(await self._services.trace(ask.sandbox, ask.name, ask.type))
+            reply: Reply = traced(await self._services.trace(ask.sandbox, ask.name, ask.record))
         except LinkspanError as error:
             reply = Refused(error.kind, error.message)
         await channel.send(encode(Answer(number, reply)))

@@ -160,7 +160,7 @@ class Ask(Struct, tag="ask", frozen=True):
 
     sandbox: str
     name: str
-    type: str
+    record: str
 
 
 class Stats(Struct, tag="stats", frozen=True):
