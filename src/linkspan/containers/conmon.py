@@ -71,15 +71,21 @@ class Conmon:
 
     async def delete(self, id: str) -> None:
         """Forget a container, and kill what is left of it; nothing to do when there is none."""
+        await self._empty(id)  # first: after a kill of its own, runc sleeps 100 ms to see what it has come to
         if (self._root / id).exists():
             await self._runtime("delete", "--force", id)
-        for _ in range(_ATTEMPTS):  # a runtime that was killed half-way leaves its control group, and a dying process
+        if not await self._empty(id):  # a runtime that was killed half-way leaves its control group
+            raise RuntimeFailureError(f"the control group of {id[:12]} cannot be emptied")
+
+    async def _empty(self, id: str) -> bool:
+        """Kill what is in the control group of a container, and remove that; whether it is gone."""
+        for _ in range(_ATTEMPTS):
             members = await self._host.remove_cgroup(cgroup(id))
             if members is None:
-                return
+                return True
             await end_processes(members)
             await asyncio.sleep(_PAUSE)  # no event tells that version 1 of control groups considers one empty
-        raise RuntimeFailureError(f"the control group of {id[:12]} cannot be emptied")
+        return False
 
     async def exec(self, container: str, id: str, request: ExecRequest, bundle: Path) -> "Session":
         """Prepare one more process from its bundle. It waits for `Session.start`."""
