@@ -42,6 +42,7 @@ class Served:
         self._names = names
         self._namespace = namespace
         self._service: Service | None = None
+        self._ended = False
         self._own: Upstreams | None = None
         self.desk = Desk(*self._manners(resolver), names.random, names.budget)
 
@@ -59,12 +60,17 @@ class Served:
         self.desk.become(*self._manners(resolver))
 
     def close(self) -> None:
-        """End the service. The descriptors are closed, and the port is free, when this returns."""
+        """Take no more questions. Those that wait for another server are still answered (see `Names.drained`), and the
+        descriptors closed then; without any, they are closed when this returns.
+        """
         if self._service is None:
             return
         self._names.forget(self, self.resolver)
-        self._service.close()
+        self._service.close(self._end)
         self._service = None
+
+    def _end(self) -> None:
+        self._ended = True
         if self._namespace is not None:
             os.close(self._namespace)
 
@@ -85,7 +91,7 @@ class Served:
 
     def _open(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         """A socket inside. After the end there is none: the number of the descriptor may mean anything by then."""
-        if self._service is None:
+        if self._ended:
             raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
         return self._names.make_socket(self._namespace, family, kind)
 
@@ -117,6 +123,10 @@ class Names:
         for served in {each for those in self._watching.values() for each in those}:
             served.close()
         await self.tasks.__aexit__(None, None, None)
+
+    async def drained(self) -> None:
+        """Wait until no question is under way, when all service has been closed."""
+        await self.tasks.done()
 
     def put(self, value: NameZone | NameEntry) -> None:
         """Add or replace names; every question from now on sees all of the change. Raises `InvalidError`."""

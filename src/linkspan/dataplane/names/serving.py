@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
+from collections.abc import Callable
 from random import Random
 
 from linkspan.dataplane.names.desk import Desk, Question
@@ -36,6 +37,9 @@ class Service:
         self._random = random.random
         self._rows = desk.table.rows
         self._connections: set[asyncio.Task[None]] = set()
+        self._idle: set[asyncio.Task[None]] = set()
+        self._asking = 0
+        self._at_end: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         for each in (udp, tcp):
             each.setblocking(False)
@@ -43,15 +47,31 @@ class Service:
         self._loop.add_reader(udp, self._datagrams)
         self._loop.add_reader(tcp, self._accept)
 
-    def close(self) -> None:
-        """Close everything; what is under way for its clients is dropped. Nothing to do the second time."""
-        if self._udp.fileno() < 0:
-            return
-        for each in (self._udp, self._tcp):
-            self._loop.remove_reader(each)
-            each.close()
-        for connection in self._connections:
+    def close(self, at_end: Callable[[], None]) -> None:
+        """Take no more questions. Those that wait for another server are still answered, then `at_end` is called.
+
+        They end within seconds. Where sockets are shared with another process that serves on, no question is lost.
+        """
+        self._at_end = at_end
+        self._loop.remove_reader(self._udp)
+        self._loop.remove_reader(self._tcp)
+        self._tcp.close()
+        for connection in self._idle:
             connection.cancel()
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._at_end is not None and not self._asking:
+            self._udp.close()
+            self._at_end()
+            self._at_end = None
+
+    async def _asked(self, question: Question) -> bytes:
+        self._asking += 1
+        try:
+            return await self._desk.ask(question)
+        finally:
+            self._asking -= 1
 
     def _datagrams(self) -> None:
         """Answer what has arrived. Everything here is done for every question: the table decides within microseconds.
@@ -79,7 +99,10 @@ class Service:
             self._send(answer, client)
 
     async def _ask(self, question: Question, client: Client) -> None:
-        self._send(await self._desk.ask(question), client)
+        try:
+            self._send(await self._asked(question), client)
+        finally:
+            self._end_if_done()
 
     def _send(self, answer: bytes, client: Client) -> None:
         try:
@@ -122,19 +145,29 @@ class Service:
                     writer.close()
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
                 return
+            finally:
+                self._end_if_done()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            async with asyncio.timeout(IDLE_SECONDS):
-                length = int.from_bytes(await reader.readexactly(2), "big")
-                if length > LONGEST_QUESTION:
-                    return
-                data = await reader.readexactly(length)
+        while self._udp.fileno() >= 0 and self._at_end is None:
+            data = await self._next(reader)
             answer = self._desk.message(data, STREAM_SIZE)
             if isinstance(answer, Question):
-                answer = await self._desk.ask(answer)
+                answer = await self._asked(answer)
             if answer is None:
                 return
             writer.write(len(answer).to_bytes(2, "big") + answer)
             async with asyncio.timeout(IDLE_SECONDS):
                 await writer.drain()
+
+    async def _next(self, reader: asyncio.StreamReader) -> bytes:
+        """The next question; empty, which deserves no answer, when it is too long to be one."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._idle.add(task)
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                length = int.from_bytes(await reader.readexactly(2), "big")
+                return b"" if length > LONGEST_QUESTION else await reader.readexactly(length)
+        finally:
+            self._idle.discard(task)

@@ -26,6 +26,11 @@ class Tasks:
             task.cancel()
         await self._group.__aexit__(None, None, None)
 
+    async def done(self) -> None:
+        """Wait until nothing is under way."""
+        while self._running:
+            await asyncio.wait(self._running)
+
     def start(self, work: Coroutine[object, object, Value], name: str) -> "asyncio.Task[Value | None]":
         """Run `work`; None comes of it when it fails."""
         task = self._group.create_task(_guarded(work), name=name)
