@@ -90,6 +90,19 @@ NETWORK = (
         (Flag("force", "also when the container is in a bad way", "f", SWITCH), _DRY_RUN),
     ),
     Command(
+        "network records",
+        "Show, add and remove names of a network that are no containers",
+        "names:records",
+        (_NETWORK,),
+        (
+            Flag("add", "a record, such as 'db A 10.0.0.9'", kind=LIST, metavar="'NAME [TTL] TYPE VALUE'"),
+            Flag("rm", "the records of a name, or some of them", kind=LIST, metavar="'NAME [TYPE [VALUE]]'"),
+            _DRY_RUN,
+            _FORMAT,
+            _JSON,
+        ),
+    ),
+    Command(
         "network prune",
         "Remove networks that nobody uses",
         "networks:prune",
@@ -291,7 +304,27 @@ SYSTEM = (
         (_TEMPLATE, _JSON),
     ),
 )
+DNS = (
+    Command("dns status", "Show who answers names, and which", "names:status", (), (_TEMPLATE, _JSON)),
+    Command(
+        "dns trace",
+        "Ask as a container would, and show how the answer came about",
+        "names:trace",
+        (_CONTAINER, Argument("NAME"), Argument("TYPE", required=False)),
+        (_TEMPLATE, _JSON),
+    ),
+    Command(
+        "dns hook",
+        "Show how this machine finds containers by name",
+        "names:hook",
+        (),
+        (
+            Flag("apply", "do it: change what this machine's resolver reads", kind=SWITCH),
+            Flag("undo", "take it back", kind=SWITCH),
+        ),
+    ),
+)
 DAEMON = Command("daemon", "Serve: `linkspan daemon --help` shows its flags", "")
 """Handed over before its line is read: its flags are the daemon's own."""
 
-COMMANDS: tuple[Command, ...] = (*CONTAINERS, *NETWORK, *SYSTEM, DAEMON)
+COMMANDS: tuple[Command, ...] = (*CONTAINERS, *NETWORK, *DNS, *SYSTEM, DAEMON)

@@ -53,6 +53,10 @@ class Client:
         """Do something; what it answers, None if that is nothing."""
         return self._decoded(self.open("POST", path, query, body))
 
+    def put(self, path: str, body: Json) -> Json:
+        """Replace something; what it is then."""
+        return self._decoded(self.open("PUT", path, None, body))
+
     def delete(self, path: str, query: Query | None = None) -> Json:
         """Remove something."""
         return self._decoded(self.open("DELETE", path, query))

@@ -1,7 +1,7 @@
 """From the flags of `run` and `create` to the body of POST /containers/create."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from linkspan.cli.answers import Json
 from linkspan.cli.forms import file_lines, size
@@ -109,15 +109,15 @@ def _modes(line: Line) -> list[str]:
     return [_network(text)[0] for text in line.list("network")] or ["default"]
 
 
-def _network(text: str) -> tuple[str, dict[str, str]]:
-    """`web`, or `name=web,alias=db,ip=10.0.0.2`."""
+def _network(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """`web`, or `name=web,alias=db,alias=store,ip=10.0.0.2`."""
     if "=" not in text:
-        return text, {}
-    options = pairs(text.split(","))
-    name = options.pop("name", "")
+        return text, []
+    options = [(key, value) for key, _, value in (option.partition("=") for option in text.split(","))]
+    name = next((value for key, value in options if key == "name"), "")
     if not name:
         raise InvalidError(f"--network {text} has no name=", field="network")
-    return name, options
+    return name, [(key, value) for key, value in options if key != "name"]
 
 
 def _endpoints(line: Line) -> dict[str, Json]:
@@ -129,24 +129,30 @@ def _endpoints(line: Line) -> dict[str, Json]:
         first = at == 0 and given
         if name.startswith("container:") or (name in _NO_ENDPOINT and not (first or options or at)):
             continue
-        found[name] = _advanced(endpoint_body(line) if first else {}, options)
+        body = endpoint_body(line) if first else {}
+        if at == 0 and line.has("link") and name not in (*_NO_ENDPOINT, "default"):
+            body["Links"] = [*line.list("link")]  # elsewhere links are the host's configuration
+        found[name] = _advanced(body, options)
     return found
 
 
-def _advanced(body: dict[str, Json], options: Mapping[str, str]) -> dict[str, Json]:
+def _advanced(body: dict[str, Json], options: Sequence[tuple[str, str]]) -> dict[str, Json]:
     """An endpoint with what stands behind its network's name."""
     ipam: dict[str, Json] = {}
-    for key, value in options.items():
+    aliases: list[Json] = []
+    for key, value in options:
         if key in ("ip", "ip6"):
             ipam["IPv4Address" if key == "ip" else "IPv6Address"] = value
         elif key == "alias":
-            body["Aliases"] = [value]
+            aliases.append(value)
         elif key == "mac-address":
             body["MacAddress"] = value
         elif key == "gw-priority" and value.removeprefix("-").isdecimal():
             body["GwPriority"] = int(value)
         else:
             raise InvalidError(f"--network does not understand {key}={value}", field="network")
+    if aliases:
+        body["Aliases"] = aliases
     return {**body, "IPAMConfig": ipam} if ipam else body
 
 

@@ -19,6 +19,7 @@ _TYPES: dict[Kind, Any] = {Kind.SWITCH: bool, Kind.TEXT: str, Kind.NUMBER: int, 
 _NAMES = {"NETWORK": completing.networks, "CONTAINER": completing.containers}
 _VALUES = {"network": completing.networks}
 _MISTAKE = 2
+_GROUPS = {"dns": "Names of containers, inside and on this machine"}
 
 
 def show(table: Sequence[Command], argv: Sequence[str]) -> int:
@@ -39,7 +40,7 @@ def application(table: Sequence[Command]) -> typer.Typer:
     for command in table:
         group, _, name = command.path.rpartition(" ")
         if group and group not in groups:
-            groups[group] = typer.Typer(help=f"Manage {group}s", no_args_is_help=True)
+            groups[group] = typer.Typer(help=_GROUPS.get(group, f"Manage {group}s"), no_args_is_help=True)
             top.add_typer(groups[group], name=group)
         home = groups[group] if group else top
         home.command(name, help=command.help)(_function(command, (*command.flags, *_common(command))))

@@ -94,6 +94,29 @@ def test_modes_without_endpoints(mode: str) -> None:
     assert (found.mode, found.endpoints) == (mode, ())
 
 
+def test_aliases_of_one_network_and_of_each() -> None:
+    first, second = wanted(
+        "--network web --network-alias a --network-alias b --network name=db,alias=c,alias=d"
+    ).endpoints
+    assert (first.aliases, second.aliases) == (("a", "b"), ("c", "d"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "of_the_endpoint", "of_the_host"),
+    [
+        ("--network web --link db:database", ("db:database",), ()),
+        ("--link db:database", (), ("db:database",)),
+        ("--network bridge --link db", (), ("db",)),
+    ],
+)
+def test_links_belong_to_the_network_or_to_the_files(
+    flags: str, of_the_endpoint: tuple[str, ...], of_the_host: tuple[str, ...]
+) -> None:
+    found = wanted(flags)
+    assert [each for endpoint in found.endpoints for each in endpoint.links] == [*of_the_endpoint]
+    assert found.links == of_the_host
+
+
 def test_the_process(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("# no\nF=1\n\nSET\nUNSET\n")

@@ -101,6 +101,7 @@ def test_every_command_that_changes_networks_has_a_dry_run() -> None:
         "network connect",
         "network disconnect",
         "network prune",
+        "network records",
         "run",
         "create",
     }
