@@ -4,10 +4,12 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 from linkspan.containers.core import Containers
-from linkspan.dataplane.relay.previous import Relay
+from linkspan.dataplane.client import RemoteDataPlane
+from linkspan.dataplane.local import LocalDataPlane
 from linkspan.engine.core import Engine as CoreEngine
 from linkspan.engine.ports import Surroundings
 from linkspan.kernel.firewall import FirewallFactory, succeeding
@@ -36,6 +38,13 @@ def new_mac() -> str:
 
 
 SURROUNDINGS = Surroundings(now=lambda: datetime.now(UTC), new_id=new_id, new_mac=new_mac)
+
+
+class DataPlane(StrEnum):
+    """Who serves host ports and names: this process, or a helper process that outlives it."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
 
 
 class Engine(CoreEngine):
@@ -73,12 +82,14 @@ async def open_with_containers(
     config: Config | None = None,
     surroundings: Surroundings = SURROUNDINGS,
     runtime: str = "",
+    data_plane: DataPlane = DataPlane.LOCAL,
 ) -> AsyncIterator[tuple[Engine, Containers]]:
     """The engine of a data root, as `Engine.open` opens it, and the containers that run in its sandboxes.
 
-    `runtime` is the name or path of an OCI runtime; empty takes the best that works on this machine.
+    `runtime` is the name or path of an OCI runtime; empty takes the best that works on this machine. A remote
+    `data_plane` goes on when the block ends: it answers names and relays ports until the next one takes over.
     """
-    parts = _parts(data_root, exec_root, namespace, config or Config(), surroundings)
+    parts = _parts(data_root, exec_root, namespace, config or Config(), surroundings, data_plane)
     async with parts as (engine, kernel, store):
         containers = Containers(
             engine,
@@ -100,20 +111,20 @@ async def _parts(
     namespace: Path | str | None,
     config: Config,
     surroundings: Surroundings,
+    data_plane: DataPlane = DataPlane.LOCAL,
 ) -> AsyncIterator[tuple[Engine, LinuxKernel, SqliteStore]]:
     async with AsyncExitStack() as stack:
         store = await SqliteStore.open(Path(data_root), new_id=surroundings.new_id)
         stack.push_async_callback(store.close)
-        relay = await stack.enter_async_context(Relay())
         kernel = await open_kernel(
             namespace=Path(namespace) if namespace is not None else None,
             exec_root=Path(exec_root),
             engine_id=store.engine_id,
             firewall=config.firewall,
             before=FirewallBackend(await store.recall("firewall") or config.firewall),
-            relay=relay,
         )
         stack.push_async_callback(kernel.close)
+        await stack.enter_async_context(_serving(data_plane, kernel, Path(exec_root)))
         engine = Engine(
             kernel=kernel, store=store, firewall=planned_firewall(config), config=config, surroundings=surroundings
         )
@@ -121,6 +132,20 @@ async def _parts(
         if not engine.problems:  # else what the backend before left may still be there
             await store.remember("firewall", config.firewall)
         yield engine, kernel, store
+
+
+@asynccontextmanager
+async def _serving(kind: DataPlane, kernel: LinuxKernel, exec_root: Path) -> AsyncIterator[None]:
+    """Have what the kernel holds served until the block ends, or beyond."""
+    if kind is DataPlane.LOCAL:
+        async with LocalDataPlane.open(kernel.make_socket) as local:
+            await kernel.serve(local)
+            yield
+    else:
+        async with RemoteDataPlane.open(exec_root, kernel.spawn) as remote:
+            remote.wanted = kernel.wanted
+            await kernel.serve(remote)
+            yield
 
 
 _FIREWALLS: dict[FirewallBackend, FirewallFactory] = {
@@ -136,7 +161,6 @@ async def open_kernel(
     engine_id: str = "lab",
     firewall: FirewallBackend = FirewallBackend.NFTABLES,
     before: FirewallBackend | None = None,
-    relay: Relay | None = None,
 ) -> LinuxKernel:
     """The kernel of this machine in one network namespace (None: the process's own), without an engine above it.
 
@@ -145,9 +169,7 @@ async def open_kernel(
     make = _FIREWALLS[firewall]
     if before is not None and before is not firewall:
         make = succeeding(make, _FIREWALLS[before])
-    return await LinuxKernel.open(
-        namespace=namespace, exec_root=exec_root, engine_id=engine_id, firewall=make, relay=relay
-    )
+    return await LinuxKernel.open(namespace=namespace, exec_root=exec_root, engine_id=engine_id, firewall=make)
 
 
 def planned_firewall(config: Config) -> Firewall:

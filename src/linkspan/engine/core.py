@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from linkspan.engine.decisions import Context
@@ -16,6 +15,7 @@ from linkspan.engine.preview import Preview
 from linkspan.engine.worker import Worker, supervised
 from linkspan.model.addressing import VERSIONS
 from linkspan.model.config import AddressPool, Config
+from linkspan.model.dataplane import Trace
 from linkspan.model.errors import InvalidError
 from linkspan.model.events import Event
 from linkspan.model.networks import Network
@@ -68,7 +68,7 @@ class Engine:
         first = not state.networks
         facts = await self._kernel.host_facts()
         context = self._context(state).on(facts)
-        self._planner = replace(self._planner, bridge_netfilter=facts.bridge_netfilter)
+        self._planner = self._planner.on(facts)
         change, conflicts = settle_predefined(context)
         state.apply(change)
         healed, problems = await heal(self._kernel, self._planner, state, strict=first)
@@ -121,6 +121,15 @@ class Engine:
     async def obstacles(self) -> Sequence[Problem]:
         """Chains of others that drop what the bridges forward, as they are now."""
         return obstacles(self.networks.values(), await self._kernel.foreign_chains())
+
+    async def trace(self, sandbox: str, name: str, type: str = "A") -> Trace:
+        """How the name server of a sandbox would answer a question, and where it looked.
+
+        Raises `NotFoundError` for a sandbox that is not there or has no name server, `InvalidError` for what cannot be
+        asked, `UnavailableError` when nobody answers.
+        """
+        value = self._worker.state.sandbox(sandbox)
+        return await self._kernel.trace(value.shares or value.id, name, type)
 
     def announce(self, event: Event) -> None:
         """Give an event of someone who builds on the engine to everyone who listens to it, in order with its own."""

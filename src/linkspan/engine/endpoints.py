@@ -1,6 +1,7 @@
 """Decisions about endpoints: joining a sandbox to a network with an address, a hardware address and a name inside."""
 
 from linkspan.engine.decisions import Context, well_typed
+from linkspan.engine.naming import endpoint_links, endpoint_names
 from linkspan.model.addressing import IPAddress, IPInterface, contains, interface, parse_address
 from linkspan.model.errors import ConflictError, ExhaustedError, ForbiddenError, InvalidError
 from linkspan.model.names import check_link_name, check_mac
@@ -31,6 +32,8 @@ def join(context: Context, sandbox: Sandbox, request: EndpointRequest) -> Endpoi
         else context.surroundings.new_mac(),
         addresses=_addresses(context, network, request),
         priority=_priority(request.gw_priority),
+        names=endpoint_names(sandbox, network, request.aliases),
+        links=endpoint_links(context, network, request),
     )
 
 

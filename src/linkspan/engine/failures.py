@@ -14,8 +14,9 @@ from linkspan.model.errors import (
     UnavailableError,
 )
 from linkspan.model.sandboxes import Sandbox
-from linkspan.plan.objects import Bridge, HostPort, Veth
+from linkspan.plan.objects import Bridge, HostPort, HostResolver, Redirect, Resolver, Veth
 from linkspan.plan.operations import OperationFailedError
+from linkspan.plan.redirect import ADDRESS, PORT
 
 Meaning = Callable[[Any, Any], LinkspanError]
 
@@ -70,9 +71,37 @@ def _unsupported(item: Bridge | Veth, _: object) -> LinkspanError:
     )
 
 
+def _resolver_taken(item: Resolver, _: object) -> LinkspanError:
+    return ConflictError(
+        f"the name server of sandbox {item.sandbox[:12]} cannot have port {PORT} of {ADDRESS}: address already in use",
+        field="networks",
+        value=PORT,
+        hint="a process inside has that port of every address: let it have another",
+    )
+
+
+def _host_resolver_taken(item: HostResolver, _: object) -> LinkspanError:
+    return ConflictError(
+        f"the host's name server cannot have port 53 of {item.address}: address already in use",
+        field="host_resolver",
+        value=str(item.address),
+        hint="another name server has it (`ss -lnp sport = 53` names it): choose another address of 127.0.0.0/8",
+    )
+
+
+def _no_redirect(item: Redirect, _: object) -> LinkspanError:
+    return UnavailableError(
+        f"sandbox {item.where[:12]} cannot be given a name server: nftables does not work in its namespace",
+        hint="install libnftables1 (nftables), and use a kernel with nf_tables; or turn names off",
+    )
+
+
 MEANINGS: dict[tuple[type, int], Meaning] = {
     (HostPort, errno.EADDRINUSE): _port_taken,
     (HostPort, errno.EADDRNOTAVAIL): _port_elsewhere,
+    (Resolver, errno.EADDRINUSE): _resolver_taken,
+    (HostResolver, errno.EADDRINUSE): _host_resolver_taken,
+    (Redirect, errno.EOPNOTSUPP): _no_redirect,
     (Bridge, errno.EEXIST): _bridge_taken,
     (Bridge, errno.EOPNOTSUPP): _unsupported,
     (Veth, errno.EXFULL): _bridge_full,

@@ -5,7 +5,7 @@ from linkspan.engine.ports import Kernel
 from linkspan.model.errors import ConflictError, LinkspanError
 from linkspan.model.problems import Problem
 from linkspan.model.state import State
-from linkspan.plan.objects import HostPort, IptablesChain, NftChain, NftSet, NftTable
+from linkspan.plan.objects import IptablesChain, NftChain, NftSet, NftTable, Service
 from linkspan.plan.observation import Foreign
 from linkspan.plan.operations import Operation, OperationFailedError, diff, undo
 from linkspan.plan.topology import Planner
@@ -45,8 +45,8 @@ async def heal(
             settled = {*error.applied, error.operation}
             done += error.applied
             remaining = tuple(operation for operation in remaining if operation not in settled)
-    # Ports are bound anew by every process that opens an engine: that repairs nothing.
-    return tuple(op for op in done if not isinstance(op.object, HostPort)), tuple(problems)
+    # What the data plane serves begins anew with every process that serves by itself: that repairs nothing.
+    return tuple(op for op in done if not isinstance(op.object, Service)), tuple(problems)
 
 
 async def _take_back(kernel: Kernel, refused: OperationFailedError) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from linkspan.engine.decisions import Context, Decision, describe, pairs, well_typed
 from linkspan.engine.options import read_options
+from linkspan.engine.records import label_records
 from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version, contains, parse_address, parse_network
 from linkspan.model.config import Config
 from linkspan.model.errors import ConflictError, ExhaustedError, ForbiddenError, InvalidError, NotFoundError
@@ -82,6 +83,7 @@ def bridge_network(context: Context, request: CreateNetwork, *, predefined: bool
             field="com.docker.network.driver.mtu",
             value=settings["mtu"],
         )
+    labels = pairs(request.labels, name="labels")
     return Network(
         id=id,
         name=request.name,
@@ -90,9 +92,10 @@ def bridge_network(context: Context, request: CreateNetwork, *, predefined: bool
         subnets=tuple(_subnets(context, request)),
         bridge=BridgeSettings(mac=context.surroundings.new_mac(), **settings),
         internal=request.internal,
-        labels=pairs(request.labels, name="labels"),
+        labels=labels,
         options=pairs(request.options, name="options"),
         predefined=predefined,
+        records=label_records(labels),
     )
 
 

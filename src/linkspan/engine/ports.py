@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias
 
+from linkspan.model.dataplane import Trace
 from linkspan.model.state import Change, State
 from linkspan.plan.objects import KernelObject
 from linkspan.plan.observation import ForeignChain, HostFacts, Observation
@@ -57,6 +58,13 @@ class Kernel(Protocol):
 
         Streams are as `asyncio.create_subprocess_exec` takes them. Raises `NotFoundError` when there is no such
         program.
+        """
+        ...
+
+    async def trace(self, sandbox: str, name: str, type: str) -> Trace:
+        """How the name server of a sandbox (id) would answer.
+
+        Raises `NotFoundError`, `InvalidError`, `UnavailableError`.
         """
         ...
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address
 from itertools import chain
 
 from linkspan.engine.decisions import Context
-from linkspan.model.addressing import UNSPECIFIED, VERSIONS, IPAddress, Version
-from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError
+from linkspan.model.addressing import LOOPBACK_6, UNSPECIFIED, VERSIONS, IPAddress, Version
+from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, UnavailableError
 from linkspan.model.ports import PortBinding, PortRange, PortRequest, Protocol
-from linkspan.model.portspec import parse_publish, parse_published
+from linkspan.model.portspec import parse_publish, parse_published, parse_target
 from linkspan.model.porttable import PortTable
 from linkspan.model.sandboxes import Mode, Sandbox
 from linkspan.plan.topology import gateway_endpoint
@@ -36,11 +35,12 @@ class Bound:
 
 
 def publish(
-    context: Context, sandbox: Sandbox, texts: Sequence[str]
+    context: Context, sandbox: Sandbox, texts: Sequence[str], proxied: Sequence[str] = ()
 ) -> tuple[Sandbox, frozenset[tuple[Protocol, int]]]:
     """`sandbox` with more bindings, and the ports that were picked rather than asked for.
 
-    As Docker sorts them: exact ports are settled before those that can move.
+    As Docker sorts them: exact ports are settled before those that can move. `proxied` are ports of the sandbox that
+    are told the client's address.
     """
     requests = [parse_publish(text) for text in texts]
     if requests and sandbox.mode is not Mode.BRIDGE:
@@ -52,7 +52,36 @@ def publish(
     bound = Bound()
     for request in sorted(requests, key=_is_movable):
         _bind(context, sandbox, request, bound)
-    return replace(sandbox, ports=sandbox.ports + tuple(bound.bindings)), frozenset(bound.chosen)
+    bindings = proxy_protocol(context, bound.bindings, proxied) if proxied else bound.bindings
+    return replace(sandbox, ports=(*sandbox.ports, *bindings)), frozenset(bound.chosen)
+
+
+def proxy_protocol(context: Context, bindings: Sequence[PortBinding], texts: Sequence[str]) -> list[PortBinding]:
+    """The bindings, with those that lead to the ports of `texts` carried by the relay alone."""
+    wanted = [(text, *parse_target(text, field="proxy_protocol")) for text in texts]
+    for text, ports, protocol in wanted:
+        if protocol is not Protocol.TCP or not context.config.userland_proxy:
+            reason = "the userland proxy is turned off" if protocol is Protocol.TCP else "it is for TCP only"
+            raise InvalidError(
+                f"cannot use the PROXY protocol for {text}: {reason}", field="proxy_protocol", value=text
+            )
+        if not any(binding.protocol is protocol and _within(binding.target, ports) for binding in bindings):
+            raise InvalidError(
+                f"cannot use the PROXY protocol for {text}: no published range lies within it",
+                field="proxy_protocol",
+                value=text,
+                hint="publish the port, and name the whole of a published range",
+            )
+    return [
+        replace(binding, proxy_protocol=True)
+        if any(binding.protocol is protocol and _within(binding.target, ports) for _, ports, protocol in wanted)
+        else binding
+        for binding in bindings
+    ]
+
+
+def _within(ports: PortRange, others: PortRange) -> bool:
+    return others.first <= ports.first and ports.last <= others.last
 
 
 def unpublish(sandbox: Sandbox, texts: Sequence[str]) -> Sandbox:
@@ -92,12 +121,17 @@ def _bind(context: Context, sandbox: Sandbox, request: PortRequest, bound: Bound
 
 
 def _host_addresses(context: Context, sandbox: Sandbox, request: PortRequest) -> list[IPAddress]:
-    """The host addresses of a request: the one it names, the configured one, or every address of each family in use."""
+    """The host addresses of a request: the one it names, the configured one, or every address of each family in use.
+
+    What arrives at an IPv6 address of the host is carried to a sandbox with IPv4 only as well, as in Docker.
+    """
     address = request.address or _default_binding(context, sandbox)
     if request.address is None and address.is_unspecified:
         families = [version for version in VERSIONS if any(e.address(version) for e in sandbox.endpoints)]
+        if families == [4] and context.facts.ipv6 and _refusal(context, request.protocol) is None:
+            families.append(6)
         return [UNSPECIFIED[version] for version in families] or [address]
-    _check_servable(sandbox, address)
+    _check_servable(context, sandbox, request.protocol, address)
     return [address]
 
 
@@ -110,26 +144,30 @@ def _default_binding(context: Context, sandbox: Sandbox) -> IPAddress:
     return bridge.host_binding[0] if bridge is not None and bridge.host_binding else context.config.host_binding
 
 
-def _check_servable(sandbox: Sandbox, address: IPAddress) -> None:
-    """Refuse what only a relay in user space could carry: NAT cannot."""
-    if address == IPv6Address("::1"):
-        raise InvalidError(
-            "cannot publish on [::1]: the kernel does not route ::1 off the host, "
-            "and there is no relay yet that carries it",
-            field="publish",
-            value=str(address),
-            hint="publish on 127.0.0.1, or on an address of the host",
-        )
-    other: Version = 4 if address.version == 6 else 6
-    has = {address.version for endpoint in sandbox.endpoints for address in endpoint.addresses}
-    if sandbox.endpoints and address.version not in has:
-        raise InvalidError(
-            f"cannot publish on IPv{address.version} address {address}: sandbox {sandbox.name} has only IPv{other}, "
-            "and there is no relay yet that carries one to the other",
-            field="publish",
-            value=str(address),
-            hint=f"publish on an IPv{other} address, or connect the sandbox to a network with IPv{address.version}",
-        )
+def _check_servable(context: Context, sandbox: Sandbox, protocol: Protocol, address: IPAddress) -> None:
+    """Refuse what only the relay can carry, when it cannot."""
+    families = {own.version for endpoint in sandbox.endpoints for own in endpoint.addresses}
+    if address == LOOPBACK_6:
+        reason = "the kernel does not route ::1 off the host"
+    elif families and address.version not in families:
+        other: Version = 4 if address.version == 6 else 6
+        reason = f"sandbox {sandbox.name} has only IPv{other}"
+    else:
+        return
+    refusal = _refusal(context, protocol)
+    if refusal is not None:
+        shown, hint = _shown(address), "publish on another address of the host"
+        text = f"cannot publish on {shown}: {reason}, and {refusal.message}"
+        raise type(refusal)(text, field="publish", value=str(address), hint=hint)
+
+
+def _refusal(context: Context, protocol: Protocol) -> InvalidError | UnavailableError | None:
+    """Why the relay does not carry a protocol; None when it does."""
+    if not context.config.userland_proxy:
+        return InvalidError("the userland proxy, which could carry it, is turned off")
+    if protocol is Protocol.SCTP and not context.facts.sctp:
+        return UnavailableError("this kernel has no SCTP sockets (CONFIG_IP_SCTP) for the relay to carry it")
+    return None
 
 
 def _check_free(context: Context, sandbox: Sandbox, request: PortRequest, address: IPAddress, bound: Bound) -> None:

@@ -5,11 +5,20 @@ from dataclasses import replace
 
 from linkspan.engine.decisions import Context, Decision, describe, pairs, well_typed
 from linkspan.engine.endpoints import endpoint_request, join
+from linkspan.engine.naming import renamed, servers
 from linkspan.engine.publishing import publish, unpublish
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
 from linkspan.model.events import Event
 from linkspan.model.names import check_name
-from linkspan.model.requests import Connect, CreateSandbox, Disconnect, Publish, RemoveSandbox, Unpublish
+from linkspan.model.requests import (
+    Connect,
+    CreateSandbox,
+    Disconnect,
+    Publish,
+    RemoveSandbox,
+    RenameSandbox,
+    Unpublish,
+)
 from linkspan.model.sandboxes import Endpoint, Mode, Sandbox
 from linkspan.model.state import Change
 
@@ -39,12 +48,15 @@ def create_sandbox(context: Context, request: CreateSandbox) -> Decision[Sandbox
         created=context.surroundings.now(),
         shares=shares,
         labels=pairs(request.labels, name="labels"),
+        hostname=request.hostname,
+        servers=servers(request.dns),
+        ndots=request.ndots,
     )
     if mode is Mode.BRIDGE and not request.unconnected:
         for item in request.networks or ("bridge",):
             endpoint = join(context, sandbox, endpoint_request(item))
             sandbox = replace(sandbox, endpoints=(*sandbox.endpoints, endpoint))
-    sandbox, chosen = publish(context, sandbox, request.publish)
+    sandbox, chosen = publish(context, sandbox, request.publish, request.proxy_protocol)
     events = [context.event("sandbox", "create", sandbox.id, **describe(sandbox))]
     events += [_endpoint_event(context, "connect", sandbox, endpoint) for endpoint in sandbox.endpoints]
     return Decision(Change(sandboxes={sandbox.id: sandbox}), sandbox, tuple(events), chosen)
@@ -90,6 +102,18 @@ def remove_sandbox(context: Context, request: RemoveSandbox) -> Decision[Sandbox
     events = [_endpoint_event(context, "disconnect", sandbox, endpoint) for endpoint in sandbox.endpoints]
     events.append(context.event("sandbox", "destroy", sandbox.id, **describe(sandbox)))
     return Decision(Change(sandboxes={sandbox.id: None}), sandbox, tuple(events))
+
+
+def rename_sandbox(context: Context, request: RenameSandbox) -> Decision[Sandbox]:
+    """Another name, which its networks answer from then on in place of the old one."""
+    request = well_typed(request)
+    sandbox = context.state.sandbox(request.sandbox)
+    check_name(request.name, kind="sandbox")
+    context.state.check_names(sandbox=request.name)
+    endpoints = tuple(replace(e, names=renamed(e.names, request.name)) for e in sandbox.endpoints)
+    changed = replace(sandbox, name=request.name, endpoints=endpoints)
+    event = context.event("sandbox", "rename", sandbox.id, **describe(changed), oldName=sandbox.name)
+    return Decision(Change(sandboxes={sandbox.id: changed}), changed, (event,))
 
 
 def connect(context: Context, request: Connect) -> Decision[Sandbox]:

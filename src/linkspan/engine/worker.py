@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from errno import EADDRINUSE
 from typing import Any
 
-from linkspan.engine import networks, sandboxes
+from linkspan.engine import networks, records, sandboxes
 from linkspan.engine.decisions import Context, Decision
 from linkspan.engine.events import Announcer
 from linkspan.engine.failures import explain
@@ -35,7 +35,9 @@ from linkspan.model.requests import (
     Publish,
     RemoveNetwork,
     RemoveSandbox,
+    RenameSandbox,
     Request,
+    SetRecords,
     Unpublish,
 )
 from linkspan.model.state import Change, State
@@ -50,6 +52,8 @@ DECISIONS: dict[type[Request[Any]], Callable[[Context, Any], Decision[Any]]] = {
     RemoveNetwork: networks.remove_network,
     CreateSandbox: sandboxes.create_sandbox,
     RemoveSandbox: sandboxes.remove_sandbox,
+    RenameSandbox: sandboxes.rename_sandbox,
+    SetRecords: records.set_records,
     Connect: sandboxes.connect,
     Disconnect: sandboxes.disconnect,
     Publish: sandboxes.publish_ports,

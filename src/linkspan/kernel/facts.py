@@ -1,12 +1,13 @@
 """What decisions about addresses and ports have to respect on this host."""
 
+import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 from linkspan.kernel import files, rtnl
 from linkspan.kernel.netlink import Socket
-from linkspan.model.addressing import IPAddress, IPNetwork
+from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
 from linkspan.model.ports import PortRange
 from linkspan.plan.objects import mark_engine
 from linkspan.plan.observation import HostFacts
@@ -17,25 +18,51 @@ _STUB = IPv4Address("127.0.0.53")
 _PORTS = "/proc/sys/net/ipv4"
 _BRIDGE_NETFILTER = [Path("/proc/sys/net/bridge", f"bridge-nf-call-{tool}") for tool in ("iptables", "ip6tables")]
 """Absent as long as br_netfilter is not loaded."""
+_FORWARDING: dict[Version, Path] = {
+    4: Path("/proc/sys/net/ipv4/ip_forward"),
+    6: Path("/proc/sys/net/ipv6/conf/all/forwarding"),
+}
+_IPPROTO_SCTP = 132
 
 
-def host_facts(socket: Socket, engine: str) -> HostFacts:
+def host_facts(netlink: Socket, engine: str) -> HostFacts:
     """The host as it is now. Called on the kernel thread: /proc/sys shows the namespace of its reader."""
     first, last = (int(number) for number in files.read(f"{_PORTS}/ip_local_port_range").split())
     return HostFacts(
-        routes=tuple(_on_link_routes(socket, engine)),
+        routes=tuple(_on_link_routes(netlink, engine)),
         resolvers=_resolvers(),
         ephemeral=PortRange(first, last),
         reserved=parse_port_list(files.read(f"{_PORTS}/ip_local_reserved_ports")),
         bridge_netfilter=all(_read(path).strip() == "1" for path in _BRIDGE_NETFILTER),
+        forwards=tuple(version for version in VERSIONS if _read(_FORWARDING[version]).strip() == "1"),
+        ipv6=_has_ipv6(),
+        sctp=_has_sctp(),
     )
 
 
-def _on_link_routes(socket: Socket, engine: str) -> Iterator[IPNetwork]:
+def _has_ipv6() -> bool:
+    """Whether [::1] can be listened on (Docker's `IsV6Listenable`)."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _has_sctp() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, _IPPROTO_SCTP).close()
+    except OSError:
+        return False
+    return True
+
+
+def _on_link_routes(netlink: Socket, engine: str) -> Iterator[IPNetwork]:
     """IPv4 on-link prefixes of the main table, except those of the engine's own bridges."""
-    bridges = (rtnl.parse_link(body) for body in socket.dump(rtnl.list_links(kind="bridge")))
+    bridges = (rtnl.parse_link(body) for body in netlink.dump(rtnl.list_links(kind="bridge")))
     ours = {bridge.ifindex for bridge in bridges if mark_engine(bridge.alias) == engine}
-    routes = (rtnl.parse_route(body) for body in socket.dump(rtnl.list_routes(4)))
+    routes = (rtnl.parse_route(body) for body in netlink.dump(rtnl.list_routes(4)))
     on_link = (route for route in routes if route and route.on_link and route.destination.prefixlen)
     yield from dict.fromkeys(route.destination for route in on_link if route.ifindex not in ours)
 

@@ -10,9 +10,11 @@ from linkspan.kernel import mounts, native
 from linkspan.kernel.firewall import FirewallFactory
 from linkspan.kernel.machine import Machine
 from linkspan.kernel.process import Process, Stream, spawn
-from linkspan.kernel.relaying import Relay, Relaying
-from linkspan.kernel.thread import KernelThread
+from linkspan.kernel.services import Held
+from linkspan.kernel.serving import DataPlane, Serving
+from linkspan.kernel.thread import KernelThread, enter, visit
 from linkspan.model.containers import Abilities
+from linkspan.model.dataplane import Service, Trace
 from linkspan.model.errors import LinkspanError, UnavailableError
 from linkspan.plan.objects import KernelObject
 from linkspan.plan.observation import ForeignChain, HostFacts, Observation
@@ -24,11 +26,11 @@ _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 class LinuxKernel:
     """One engine's part of the kernel: a `Machine`, reached only through its thread."""
 
-    def __init__(self, thread: KernelThread, machine: Machine, namespace: Path | None, relay: Relay | None) -> None:
+    def __init__(self, thread: KernelThread, machine: Machine, namespace: Path | None) -> None:
         self._thread = thread
         self._machine = machine
         self._namespace = namespace
-        self._relaying = Relaying(relay, self._make_socket)
+        self._serving: Serving | None = None
 
     @classmethod
     async def open(
@@ -38,11 +40,9 @@ class LinuxKernel:
         exec_root: Path,
         engine_id: str,
         firewall: FirewallFactory,
-        relay: Relay | None = None,
     ) -> Self:
         """Enter `namespace` (None: the process's own) and pin the namespaces of sandboxes under `exec_root/netns`.
 
-        `relay` serves the host ports that NAT does not; without it such a port is refused.
         Raises `UnavailableError` when a privilege, a library or a kernel feature is missing.
         """
         _require_capabilities()
@@ -52,14 +52,44 @@ class LinuxKernel:
         except (OSError, LinkspanError):
             thread.close()
             raise
-        return cls(thread, machine, namespace, relay)
+        return cls(thread, machine, namespace)
+
+    async def serve(self, data_plane: DataPlane) -> None:
+        """Have host ports and names served, from now on, by `data_plane`; what it holds already is taken over.
+
+        To be called before anything else is done; without it such things are kept and nobody serves them.
+        """
+        taken = await data_plane.take()
+        self._serving = Serving(data_plane, await self._thread.run(lambda: self._machine.services.adopt(taken)))
+
+    def wanted(self) -> Held:
+        """Everything that the data plane should hold, with descriptors of ours: for one that begins anew."""
+        return self._serving.wanted if self._serving is not None else {}
 
     async def apply(self, operations: Sequence[Operation], *, tolerant: bool = False) -> None:
         """Perform the operations in their order. Raises `OperationFailedError`, which says exactly what was applied."""
         try:
             await self._thread.run(lambda: self._machine.apply(operations, tolerant=tolerant))
         finally:
-            await self._relaying.settle(self._machine.relayed)
+            await self._settle(operations, tolerant=tolerant)
+
+    async def _settle(self, operations: Sequence[Operation], *, tolerant: bool) -> None:
+        """Let the data plane know, and only then let go of what is no longer needed."""
+        keys = [operation.object.key for operation in operations if isinstance(operation.object, Service)]
+        if not keys:
+            return
+        services = self._machine.services
+        try:
+            if self._serving is not None:
+                await self._serving.settle(await self._thread.run(lambda: services.find(keys)), tolerant=tolerant)
+        finally:
+            await self._thread.run(services.dispose)
+
+    async def trace(self, sandbox: str, name: str, type: str) -> Trace:
+        """How the name server of a sandbox would answer. Raises `NotFoundError`, `InvalidError`, `UnavailableError`."""
+        if self._serving is None:
+            raise UnavailableError("nobody answers names here: this kernel was opened without a data plane")
+        return await self._serving.data_plane.trace(sandbox, name, type)
 
     async def observe(self, desired: Iterable[KernelObject]) -> Observation:
         """Read back everything that carries the engine's mark, and what stands in the way of `desired`."""
@@ -120,13 +150,24 @@ class LinuxKernel:
         """A descriptor that becomes readable whenever `file` is written to."""
         return native.watch_writes(file)
 
-    async def _make_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
-        """A socket in the engine's namespace."""
-        return await self._thread.run(lambda: socket.socket(family, kind))
+    def make_socket(
+        self, namespace: int | None, family: socket.AddressFamily, kind: socket.SocketKind
+    ) -> socket.socket:
+        """A socket in the namespace of a descriptor, or (None) in the engine's. To be called on any thread."""
+        if namespace is None and self._namespace is None:
+            return socket.socket(family, kind)
+
+        def inside() -> socket.socket:
+            if namespace is not None:
+                native.setns(namespace)
+            elif self._namespace is not None:
+                enter(self._namespace)
+            return socket.socket(family, kind)
+
+        return visit(inside)
 
     async def close(self) -> None:
         """Release sockets and the kernel thread; what is in the kernel stays."""
-        await self._relaying.settle({})
         await self._thread.run(self._machine.close)
         self._thread.close()
 

@@ -6,15 +6,32 @@ from pathlib import Path
 from linkspan.kernel import facts, foreign, rtnl, sysctls
 from linkspan.kernel.conntrack import Conntrack
 from linkspan.kernel.firewall import FirewallFactory
-from linkspan.kernel.hostports import HostPorts, Relayed
 from linkspan.kernel.links import Run, in_namespace, remove_links
 from linkspan.kernel.namespaces import Namespaces
 from linkspan.kernel.observe import observe_links
 from linkspan.kernel.outcome import Outcome, tolerated
 from linkspan.kernel.readiness import attached, make_ready
+from linkspan.kernel.redirects import Redirects
+from linkspan.kernel.services import Services
 from linkspan.kernel.sockets import Sockets
 from linkspan.model.addressing import IPAddress
-from linkspan.plan.objects import HOST, Address, Bridge, HostPort, KernelObject, Key, Namespace, Route, Sysctl, Up, Veth
+from linkspan.plan.objects import (
+    HOST,
+    Address,
+    Bridge,
+    HostPort,
+    HostResolver,
+    KernelObject,
+    NameEntry,
+    Namespace,
+    NameZone,
+    Redirect,
+    Resolver,
+    Route,
+    Sysctl,
+    Up,
+    Veth,
+)
 from linkspan.plan.observation import ForeignChain, HostFacts, Observation
 from linkspan.plan.operations import Operation, OperationFailedError, Verb
 
@@ -27,6 +44,12 @@ def run_key(operation: Operation) -> RunKey:
     match operation.object:
         case HostPort():
             return ("ports", HOST)
+        case HostResolver() | Resolver():
+            return ("resolvers", HOST)
+        case NameZone() | NameEntry():
+            return ("names", HOST)
+        case Redirect():
+            return ("redirects", HOST)
         case Namespace():
             return ("namespaces", HOST)
         case Sysctl(where=where):
@@ -61,11 +84,15 @@ class Machine:
         self._engine = engine_id[:12]
         self.namespaces = Namespaces(exec_root / "netns")
         self._sockets = Sockets(self.namespaces)
-        self._ports = HostPorts()
+        self.services = Services(self.namespaces)
+        self._redirects = Redirects(self.namespaces, engine_id)
         self._conntrack = Conntrack(self._local_addresses)
         self._firewall = firewall(engine_id)
         self._performers: Mapping[str, Callable[[str, Sequence[Operation], bool], list[Outcome]]] = {
-            "ports": lambda _, operations, tolerant: self._ports.perform(operations, tolerant=tolerant),
+            "ports": lambda _, operations, tolerant: self.services.reserve(operations, tolerant=tolerant),
+            "resolvers": lambda _, operations, tolerant: self.services.resolve(operations, tolerant=tolerant),
+            "names": lambda _, operations, __: self.services.name(operations),
+            "redirects": lambda _, operations, tolerant: self._redirects.perform(operations, tolerant=tolerant),
             "firewall": lambda _, operations, __: self._change_firewall(operations),
             "namespaces": lambda _, operations, tolerant: self._change_namespaces(operations, tolerant=tolerant),
             "settings": lambda where, operations, _: sysctls.write_all(self.namespaces, where, operations),
@@ -135,12 +162,9 @@ class Machine:
         """Read back; see the engine's `Kernel.observe`."""
         links, foreign_links = observe_links(self._sockets, self._engine, desired)
         rules, foreign_rules = self._firewall.observe(desired)
-        return Observation((*self._ports.held, *rules, *links), (*foreign_links, *foreign_rules))
-
-    @property
-    def relayed(self) -> Mapping[Key, Relayed]:
-        """The ports that the relay is to serve."""
-        return self._ports.relayed
+        pinned = [item.id for item in links if isinstance(item, Namespace)]
+        redirects = self._redirects.observe(pinned)
+        return Observation((*self.services.held, *rules, *links, *redirects), (*foreign_links, *foreign_rules))
 
     def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges as they are now."""
@@ -154,7 +178,7 @@ class Machine:
         """Let go of everything that lives in this process."""
         self._firewall.close()
         self._conntrack.close()
-        self._ports.close()
+        self.services.close()
         self._sockets.close()
 
 

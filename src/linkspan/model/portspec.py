@@ -10,6 +10,7 @@ _ADDRESS = r"(?P<address>\[[^\[\]]*\]|[^\[\]]*)"
 _TAIL = r"(?P<port>[^:/\[\]]*)(?:/(?P<protocol>[^/]*))?"
 _PUBLISH = re.compile(rf"(?:(?:{_ADDRESS}:)?(?P<host>[^:\[\]]*):)?{_TAIL}")
 _PUBLISHED = re.compile(rf"(?:{_ADDRESS}:)?{_TAIL}")
+_TARGET = re.compile(_TAIL)
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
@@ -37,6 +38,14 @@ def parse_published(text: str) -> tuple[PortRange, Protocol, IPAddress | None]:
         raise _invalid(text, "ports", "expected [host address:]host port[/protocol]")
     ports = parse_range(match["port"], field="ports", spec=text)
     return ports, _protocol(match, "ports", text), _address(match, "ports", text)
+
+
+def parse_target(text: str, *, field: str) -> tuple[PortRange, Protocol]:
+    """Ports of a sandbox: `80`, `80/tcp`, `8000-8010/udp`."""
+    match = _TARGET.fullmatch(text)
+    if match is None:
+        raise _invalid(text, field, "expected port[-port][/protocol]")
+    return parse_range(match["port"], field=field, spec=text), _protocol(match, field, text)
 
 
 def parse_range(text: str, *, field: str, spec: str) -> PortRange:

@@ -57,11 +57,14 @@ class State:
         for id in change.sandboxes:
             if id in self.sandboxes:
                 self._forget_sandbox(self.sandboxes.pop(id))
+        kept = {id for id, network in change.networks.items() if network is not None and id in self.networks}
         for id in change.networks:
-            if id in self.networks:
+            if id in self.networks and id not in kept:
                 self._forget_network(self.networks.pop(id))
         for network in change.networks.values():
-            if network is not None:
+            if network is not None and network.id in kept:
+                self._renew_network(network)
+            elif network is not None:
                 self._learn_network(network)
         for sandbox in change.sandboxes.values():
             if sandbox is not None:
@@ -80,6 +83,14 @@ class State:
         self._members[network.id] = {}
         for subnet in network.subnets:
             self._leases[network.id, subnet.version] = subnet.reserved()
+
+    def _renew_network(self, network: Network) -> None:
+        """What can change of a network that may have members: not its addresses."""
+        old = self.networks[network.id]
+        assert network.subnets == old.subnets
+        self.networks[network.id] = network
+        del self._network_names[old.name]
+        self._network_names[network.name] = network.id
 
     def _forget_network(self, network: Network) -> None:
         del self._network_names[network.name]

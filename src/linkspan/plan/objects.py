@@ -10,40 +10,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from linkspan.model.addressing import IPAddress, IPInterface, IPNetwork, Version
-from linkspan.model.dataplane import HostPort, HostResolver, Key, NameEntry, NameZone, Resolver, Service
-
-__all__ = [
-    "HOST",
-    "PROTOCOL",
-    "Address",
-    "Bridge",
-    "FirewallObject",
-    "HostPort",
-    "HostResolver",
-    "IptablesChain",
-    "IptablesObject",
-    "IptablesRule",
-    "KernelObject",
-    "Key",
-    "LinkObject",
-    "NameEntry",
-    "NameZone",
-    "Namespace",
-    "NftChain",
-    "NftElement",
-    "NftObject",
-    "NftRule",
-    "NftSet",
-    "NftTable",
-    "Resolver",
-    "Route",
-    "Service",
-    "Sysctl",
-    "Up",
-    "Veth",
-    "mark",
-    "mark_engine",
-]
+from linkspan.model.dataplane import HostPort as HostPort
+from linkspan.model.dataplane import HostResolver as HostResolver
+from linkspan.model.dataplane import Key as Key
+from linkspan.model.dataplane import NameEntry as NameEntry
+from linkspan.model.dataplane import NameZone as NameZone
+from linkspan.model.dataplane import Resolver as Resolver
+from linkspan.model.dataplane import Service as Service
 
 HOST = ""
 """The `where` of the engine's own namespace."""
@@ -158,6 +131,18 @@ class Sysctl:
 
 
 @dataclass(frozen=True, slots=True)
+class Redirect:
+    """The table in a sandbox's namespace that leads port 53 of 127.0.0.11 to the resolver (see `plan.redirect`)."""
+
+    where: str
+    owner: str
+
+    @property
+    def key(self) -> Key:
+        return ("redirect", self.where)
+
+
+@dataclass(frozen=True, slots=True)
 class NftTable:
     """Our only table, `inet linkspan`; the comment holds the engine's mark."""
 
@@ -246,7 +231,7 @@ class IptablesRule:
         return ("iptables rule", str(self.version), self.table, self.chain, self.spec)
 
 
-LinkObject: TypeAlias = Namespace | Bridge | Veth | Address | Up | Route | Sysctl
+LinkObject: TypeAlias = Namespace | Bridge | Veth | Address | Up | Route | Sysctl | Redirect
 NftObject: TypeAlias = NftTable | NftSet | NftChain | NftElement
 IptablesObject: TypeAlias = IptablesChain | IptablesRule
 FirewallObject: TypeAlias = NftObject | IptablesObject

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from linkspan.model.addressing import IPAddress, IPNetwork, Version
+from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
 from linkspan.model.ports import PortRange
 from linkspan.plan.objects import KernelObject
 
@@ -30,7 +30,9 @@ class HostFacts:
 
     `routes` are on-link prefixes, `resolvers` the host's name servers; a new network overlaps neither.
     `ephemeral` is `net.ipv4.ip_local_port_range`; `reserved` is `ip_local_reserved_ports`. `bridge_netfilter` says
-    whether frames that are bridged pass the IP hooks too, in both families.
+    whether frames that are bridged pass the IP hooks too, in both families. `forwards` are the families that the host
+    forwards anyway. `ipv6` says whether sockets of the host can listen on IPv6 addresses, `sctp` whether the kernel has
+    sockets for SCTP.
     """
 
     routes: tuple[IPNetwork, ...] = ()
@@ -38,6 +40,9 @@ class HostFacts:
     ephemeral: PortRange = PortRange(32768, 60999)
     reserved: tuple[PortRange, ...] = ()
     bridge_netfilter: bool = False
+    forwards: tuple[Version, ...] = VERSIONS
+    ipv6: bool = False
+    sctp: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 Theory of operation. `diff` matches two sets of objects by key. What only the new set has is added, what only the old
 one has is removed, what both have with other fields is replaced. The order follows from three rules:
 
-* Host ports are reserved first (the step that most often fails) and released last.
+* Host ports are reserved first (the step that most often fails) and released last; so is the port of the host's
+  resolver.
 * The firewall is one transaction. It comes before the links when anything is added to it, so that no link is ever up
   without its rules, and after them when it only loses something.
 * Links: add before remove, parents before children, the host's end before the sandbox's, and the reverse for removal.
+* Names come after the links of who is called by them, and go before them.
 
 A removal that the kernel performs by itself, because the link or namespace goes, is kept in the list and marked
 `implied`: nothing is sent for it, but undoing the change brings the object back. Settings of the host that have no
@@ -23,15 +25,20 @@ from linkspan.plan.objects import (
     Address,
     Bridge,
     HostPort,
+    HostResolver,
     IptablesChain,
     IptablesRule,
     KernelObject,
     Key,
+    NameEntry,
     Namespace,
+    NameZone,
     NftChain,
     NftElement,
     NftSet,
     NftTable,
+    Redirect,
+    Resolver,
     Route,
     Sysctl,
     Up,
@@ -67,6 +74,7 @@ class Operation:
 
 _RANK: dict[type, int] = {
     HostPort: 0,
+    HostResolver: 1,
     NftTable: 10,
     NftSet: 11,
     NftChain: 12,
@@ -80,6 +88,10 @@ _RANK: dict[type, int] = {
     Address: 33,
     Up: 34,
     Route: 35,
+    Redirect: 36,
+    NameZone: 40,
+    NameEntry: 41,
+    Resolver: 42,
 }
 _FIREWALL = (NftTable, NftSet, NftChain, NftElement, IptablesChain, IptablesRule)
 
@@ -87,9 +99,9 @@ _FIREWALL = (NftTable, NftSet, NftChain, NftElement, IptablesChain, IptablesRule
 def _order(item: KernelObject) -> tuple[int, bool, str, int]:
     """Sort key of an addition; a removal runs backwards."""
     rank = _RANK[type(item)]
-    if rank < 30:
+    if rank < 30 or rank >= 40:
         return (rank, False, "", 0)
-    where = item.where if isinstance(item, Address | Up | Route | Sysctl) else HOST
+    where = item.where if isinstance(item, Address | Up | Route | Sysctl | Redirect) else HOST
     return (30, where != HOST, where, rank)
 
 
@@ -125,6 +137,8 @@ def _implied(item: KernelObject, gone: set[Key]) -> bool:
     match item:
         case Address(where=where, link=link) | Up(where=where, link=link) | Route(where=where, link=link):
             return ("link", where, link) in gone or ("namespace", where) in gone
+        case Redirect(where=where):
+            return ("namespace", where) in gone
         case Sysctl():
             return True
         case _:
@@ -136,7 +150,7 @@ def arrange(operations: Iterable[Operation]) -> tuple[Operation, ...]:
     ports, firewall, links = [], [], []
     for operation in operations:
         match operation.object:
-            case HostPort():
+            case HostPort() | HostResolver():
                 ports.append(operation)
             case item if is_firewall(item):
                 firewall.append(operation)

@@ -12,19 +12,28 @@ from linkspan.plan.objects import (
     Address,
     Bridge,
     HostPort,
+    HostResolver,
     IptablesChain,
     IptablesRule,
+    NameEntry,
     Namespace,
+    NameZone,
     NftChain,
     NftElement,
     NftSet,
     NftTable,
+    Redirect,
+    Resolver,
     Route,
+    Service,
     Sysctl,
     Up,
     Veth,
 )
 from linkspan.plan.operations import Operation, Verb
+from linkspan.plan.redirect import ADDRESS as RESOLVER
+from linkspan.plan.redirect import PORT as RESOLVER_PORT
+from linkspan.plan.redirect import statements as redirect_statements
 from linkspan.plan.ruleset import iptables_commands, nft_statements, without_contents
 
 NAMESPACE_SETTINGS: Mapping[str, str] = MappingProxyType(
@@ -37,6 +46,7 @@ NAMESPACE_SETTINGS: Mapping[str, str] = MappingProxyType(
 )
 """What a namespace is born with, for the interfaces to come; the kernel room's `namespaces.py` does the same."""
 
+_SERVING = {Verb.ADD: "serve", Verb.REPLACE: "serve from now on", Verb.REMOVE: "stop serving"}
 _PROGRAM: dict[Version, str] = {4: "iptables", 6: "ip6tables"}
 
 
@@ -83,8 +93,8 @@ class _Writer:
     def lines(self, operation: Operation) -> Iterator[str]:
         """One operation."""
         match operation.object:
-            case HostPort() as port:
-                yield _host_port(port, operation.verb)
+            case HostPort() | HostResolver() | NameZone() | NameEntry() | Resolver() as service:
+                yield from self._service(service, operation.verb)
             case NftTable() | NftSet() | NftChain() | NftElement():
                 yield from (f"nft {quote(statement)}" for statement in nft_statements(operation))
             case Namespace(id=id):
@@ -93,6 +103,12 @@ class _Writer:
                 yield from _bridge(bridge, operation.verb)
             case Veth() as veth:
                 yield from self._veth(veth, operation)
+            case _:
+                yield from self._in_namespace(operation)
+
+    def _in_namespace(self, operation: Operation) -> Iterator[str]:
+        """What belongs to a link, or to a namespace."""
+        match operation.object:
             case Address() as address:
                 yield from self._address(address, operation)
             case Up(where=where, link=link):
@@ -101,6 +117,26 @@ class _Writer:
                 yield self._route(route, operation.verb)
             case Sysctl() as setting if operation.verb is not Verb.REMOVE:
                 yield self._sysctl(setting)
+            case Redirect() as redirect:
+                inside = f"ip netns exec {self._name(redirect.where)} nft"
+                yield from (f"{inside} {quote(line)}" for line in redirect_statements(redirect, operation.verb))
+
+    def _service(self, service: Service, verb: Verb) -> Iterator[str]:
+        """What a person would start a program for."""
+        match service:
+            case HostPort():
+                yield _host_port(service, verb)
+            case HostResolver(address=address):
+                yield _remark(verb, f"names of sandboxes for the host at {address}:53")
+            case NameZone(name=name, records=records):
+                yield _remark(verb, f"names of network {name}")
+                if verb is not Verb.REMOVE:
+                    yield from (f"#   {r.name} {r.ttl} {r.type} {r.value}" for r in records)
+            case NameEntry(names=names, addresses=addresses):
+                shown = ", ".join(str(address) for address in addresses)
+                yield _remark(verb, f"names {' '.join(names)}: {shown}")
+            case Resolver(sandbox=sandbox):
+                yield _remark(verb, f"resolver in {self._name(sandbox)} at {RESOLVER}:{RESOLVER_PORT}")
 
     def _namespace(self, id: str, verb: Verb) -> Iterator[str]:
         name = self._name(id)
@@ -156,6 +192,10 @@ class _Writer:
         return f"{prefix}sysctl -qw {_setting(setting)}={setting.value}"
 
 
+def _remark(verb: Verb, text: str) -> str:
+    return f"# {_SERVING[verb]} {text}"
+
+
 def _host_port(port: HostPort, verb: Verb) -> str:
     host = f"[{port.address}]" if port.address.version == 6 else str(port.address)
     text = f"{host}:{port.ports}/{port.protocol}"
@@ -165,7 +205,8 @@ def _host_port(port: HostPort, verb: Verb) -> str:
         return f"# reserve {text} (bound socket)"
     address, ports = port.relay
     target = f"[{address}]" if address.version == 6 else str(address)
-    return f"# reserve {text} (bound socket), and relay what NAT leaves to {target}:{ports}"
+    told = ", with the client's address (PROXY protocol)" if port.proxy_protocol else ""
+    return f"# reserve {text} (bound socket), and relay what NAT leaves to {target}:{ports}{told}"
 
 
 def _bridge(bridge: Bridge, verb: Verb) -> Iterator[str]:

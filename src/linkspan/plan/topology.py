@@ -5,13 +5,13 @@ the whole plan is the union of the fragments, and a change touches the fragments
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from linkspan.model.addressing import VERSIONS, IPNetwork, Version, interface
+from linkspan.model.addressing import LOOPBACK_6, VERSIONS, IPInterface, IPNetwork, Version, interface
 from linkspan.model.config import Config
 from linkspan.model.networks import Network
-from linkspan.model.ports import PortBinding
+from linkspan.model.ports import PortBinding, Protocol
 from linkspan.model.sandboxes import Endpoint, Mode, Sandbox
 from linkspan.model.state import Change, State
 from linkspan.plan.firewall import Firewall, Guard, Published, Zone
@@ -28,7 +28,9 @@ from linkspan.plan.objects import (
     Veth,
     mark,
 )
+from linkspan.plan.observation import HostFacts
 from linkspan.plan.operations import Operation, diff
+from linkspan.plan.resolving import host_resolver, names, resolver, zone
 
 DEFAULT_ROUTE: dict[Version, IPNetwork] = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 DEFAULT_MTU = 1500
@@ -44,11 +46,20 @@ def gateway_endpoint(sandbox: Sandbox, networks: Mapping[str, Network], version:
     return min(offers, key=lambda e: (-e.priority, -len(e.addresses), networks[e.network].name), default=None)
 
 
-def active_bindings(sandbox: Sandbox, networks: Mapping[str, Network]) -> Iterator[tuple[PortBinding, Endpoint]]:
-    """The bindings that are in force, each with the endpoint that serves it."""
+def active_bindings(
+    sandbox: Sandbox, networks: Mapping[str, Network], *, across: bool = True
+) -> Iterator[tuple[PortBinding, Endpoint, IPInterface]]:
+    """The bindings that are in force, each with the endpoint and the address that serve it.
+
+    `across` allows an address of the other family where the sandbox has none of the binding's own.
+    """
     for binding in sandbox.ports:
-        if (endpoint := gateway_endpoint(sandbox, networks, binding.version)) is not None:
-            yield binding, endpoint
+        other: Version = 4 if binding.version == 6 else 6
+        for version in (binding.version, other) if across else (binding.version,):
+            endpoint = gateway_endpoint(sandbox, networks, version)
+            if endpoint is not None and (target := endpoint.address(version)) is not None:
+                yield binding, endpoint, target
+                break
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +69,34 @@ class Planner:
     `bridge_netfilter` is the host's setting when the engine opened. With it, what a bridge forwards is judged by the
     firewall, published ports included. Without it the firewall never sees that traffic, and ports of a network without
     icc are kept apart by isolation; isolated ports would also refuse what NAT turns back to a bridge with it.
+
+    `forwards` are the families that the host forwards: for the others NAT leads nowhere, and the relay carries
+    everything. `sctp` says whether it can carry SCTP.
     """
 
     engine: str
     config: Config
     firewall: Firewall
     bridge_netfilter: bool = False
+    forwards: tuple[Version, ...] = VERSIONS
+    sctp: bool = False
+
+    def on(self, facts: HostFacts) -> "Planner":
+        """The planner for a host as it is."""
+        return replace(
+            self,
+            bridge_netfilter=facts.bridge_netfilter,
+            forwards=VERSIONS if self.config.ip_forward else facts.forwards,
+            sctp=facts.sctp,
+        )
 
     def base(self) -> Iterator[KernelObject]:
         """What exists whatever networks there are."""
         yield from self.firewall.base(mark(self.engine, "engine", self.engine))
         if self.config.ip_forward:
             yield Sysctl(HOST, "net.ipv4.ip_forward", "1")
+        if self.config.host_resolver is not None:
+            yield host_resolver(self.engine, self.config.host_resolver)
 
     def network(self, network: Network) -> Iterator[KernelObject]:
         """The bridge of a network, its addresses and its zone in the firewall; nothing for host and none."""
@@ -85,6 +112,8 @@ class Planner:
         yield from self.firewall.zone(
             Zone(bridge.name, prefixes, network.internal, bridge.icc, bridge.masquerade, owner)
         )
+        if self.config.names and network.answers_names:
+            yield zone(network, self.config.host_gateway, owner)
 
     def _settings(self, network: Network, link: str) -> Iterator[KernelObject]:
         if network.subnet(4) and not network.internal and self.firewall.hairpin:
@@ -113,13 +142,36 @@ class Planner:
                 subnet = networks[way_out.network].subnet(version)
                 assert subnet is not None
                 yield Route(sandbox.id, DEFAULT_ROUTE[version], subnet.gateway, way_out.ifname)
+        if self.config.names:
+            yield from names(sandbox, networks, mark(self.engine, "sandbox", sandbox.id))
+            yield from resolver(sandbox, networks, mark(self.engine, "sandbox", sandbox.id))
+        yield from self._ports(sandbox, networks)
+
+    def _ports(self, sandbox: Sandbox, networks: Mapping[str, Network]) -> Iterator[KernelObject]:
         owner = mark(self.engine, "sandbox", sandbox.id)
-        for binding, endpoint in active_bindings(sandbox, networks):
-            bridge, target = networks[endpoint.network].bridge, endpoint.address(binding.version)
-            assert bridge is not None and target is not None
-            relay = None if self.firewall.hairpin else (target.ip, binding.target)
-            yield HostPort(binding.protocol, binding.address, binding.host, owner, relay)
-            yield from self.firewall.published(Published(binding, target.ip, bridge.name, owner))
+        for binding, endpoint, target in active_bindings(sandbox, networks, across=self.config.userland_proxy):
+            bridge = networks[endpoint.network].bridge
+            assert bridge is not None
+            nat = self._is_translated(binding, target)
+            relay = (target.ip, binding.target) if self._is_relayed(binding, nat=nat) else None
+            yield HostPort(binding.protocol, binding.address, binding.host, owner, relay, binding.proxy_protocol)
+            if nat:
+                yield from self.firewall.published(Published(binding, target.ip, bridge.name, owner))
+
+    def _is_translated(self, binding: PortBinding, target: IPInterface) -> bool:
+        """Whether NAT leads to the sandbox whatever can be led there."""
+        return (
+            binding.version == target.version
+            and binding.version in self.forwards
+            and binding.address != LOOPBACK_6
+            and not binding.proxy_protocol
+        )
+
+    def _is_relayed(self, binding: PortBinding, *, nat: bool) -> bool:
+        """Whether anything is left to the relay. Of IPv6 always: ::1 and link-local clients are never translated."""
+        if not self.config.userland_proxy or (binding.protocol is Protocol.SCTP and not self.sctp):
+            return False
+        return not nat or not self.firewall.hairpin or binding.version == 6
 
     def _endpoint(self, sandbox: Sandbox, endpoint: Endpoint, network: Network) -> Iterator[KernelObject]:
         assert network.bridge is not None

@@ -15,9 +15,12 @@ from linkspan.model.requests import (
     Disconnect,
     EndpointRequest,
     Publish,
+    RecordRequest,
     RemoveNetwork,
     RemoveSandbox,
+    RenameSandbox,
     Request,
+    SetRecords,
     SubnetRequest,
     Unpublish,
 )
@@ -28,6 +31,8 @@ VALID: list[Request[Any]] = [
     RemoveNetwork("n"),
     CreateSandbox("new"),
     RemoveSandbox("x"),
+    RenameSandbox("x", "y"),
+    SetRecords("n", [RecordRequest("db", "A", "10.0.0.9")]),
     Connect("x", "n"),
     Disconnect("x", "bridge"),
     Publish("x", ["8080:80"]),
@@ -68,6 +73,7 @@ def nested_cases() -> Iterator[Any]:
         (SubnetRequest(), lambda subnet: CreateNetwork("new", subnets=[subnet])),
         (EndpointRequest("n"), lambda endpoint: CreateSandbox("new", networks=[endpoint])),
         (EndpointRequest("n"), lambda endpoint: Connect("x", endpoint)),
+        (RecordRequest("db", "A", "10.0.0.9"), lambda record: SetRecords("n", [record])),
     ]
     for inner, hold in holders:
         for name, kind in get_type_hints(type(inner)).items():

@@ -253,7 +253,7 @@ def test_each_family_chooses_its_gateway_alone() -> None:
     assert routes == {"0.0.0.0/0": "eth0", "::/0": "eth1"}
     served = [
         (binding.version, endpoint.ifname)
-        for binding, endpoint in active_bindings(scene.sandbox("x"), scene.state.networks)
+        for binding, endpoint, _ in active_bindings(scene.sandbox("x"), scene.state.networks)
     ]
     assert served == [(4, "eth0"), (6, "eth1")]
 

@@ -1,0 +1,120 @@
+"""The table in a sandbox's namespace that leads port 53 of 127.0.0.11 to the resolver, made and read back.
+
+A process inside with CAP_NET_ADMIN can flush it, as it can take its own routes away. Rules are recognised by the digest
+in their comments, as those of the engine's own table are.
+"""
+
+import errno
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from linkspan.kernel.namespaces import Namespaces
+from linkspan.kernel.native import Nftables, NftablesError, Output
+from linkspan.kernel.outcome import Outcome, failure
+from linkspan.kernel.thread import enter, visit
+from linkspan.model.errors import UnavailableError
+from linkspan.plan.nftables import comment
+from linkspan.plan.objects import Redirect, mark_engine
+from linkspan.plan.operations import Operation, Verb
+from linkspan.plan.redirect import CHAIN, TABLE, statements
+
+_COMMENT = re.compile(r'comment "([^"]*)"')
+_HOOK = re.compile(r"^\t\ttype ([^\n]+)$", re.MULTILINE)
+_CREATE = re.compile(r"^add table ")
+
+
+class Redirects:
+    """The redirects of one engine. Used on the kernel thread."""
+
+    def __init__(self, namespaces: Namespaces, engine: str) -> None:
+        self._namespaces = namespaces
+        self._engine = engine[:12]
+
+    def perform(self, operations: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
+        """Make and remove in order; unless tolerant, stop at the first failure."""
+
+        def inside() -> list[Outcome]:
+            outcomes: list[Outcome] = []
+            for operation in operations:
+                error = self._perform(operation)
+                outcomes.append(Outcome(operation, error))
+                if error is not None and not tolerant and operation.verb is not Verb.REMOVE:
+                    break
+            return outcomes
+
+        return visit(inside)
+
+    def _perform(self, operation: Operation) -> OSError | None:
+        """One operation. Moves the thread."""
+        redirect = operation.object
+        assert isinstance(redirect, Redirect)
+        try:
+            nft = self._inside(redirect.where)
+        except UnavailableError as error:
+            return failure(errno.EOPNOTSUPP, error.message)
+        except OSError as error:
+            return error
+        try:
+            _change(nft, redirect, operation.verb)
+        except OSError as error:
+            return error
+        finally:
+            nft.close()
+        return None
+
+    def _inside(self, sandbox: str) -> Nftables:
+        self._namespaces.inode(sandbox)  # FileNotFoundError for a plain file
+        enter(self._namespaces.path(sandbox))
+        return Nftables()
+
+    def observe(self, sandboxes: Iterable[str]) -> list[Redirect]:
+        """Those that are whole; the rest, and what others made in their place, is to be made anew."""
+        wanted = list(sandboxes)
+        return visit(lambda: list(self._observe(wanted))) if wanted else []
+
+    def _observe(self, sandboxes: Iterable[str]) -> Iterator[Redirect]:
+        for sandbox in sandboxes:
+            try:
+                listing = _listing(self._namespaces.path(sandbox))
+            except UnavailableError:
+                return  # then there are none
+            owner, *rules = _COMMENT.findall(listing) or [""]
+            if mark_engine(owner) == self._engine:
+                # One that is damaged is shown as somebody's, so that the difference replaces it.
+                yield Redirect(sandbox, owner if _is_whole(listing, rules) else f"{owner} (damaged)")
+
+
+def _change(nft: Nftables, redirect: Redirect, verb: Verb) -> None:
+    lines = list(statements(redirect, verb))
+    if verb is Verb.ADD:
+        lines[0] = _CREATE.sub("create table ", lines[0])
+        try:
+            nft.run("\n".join(lines))
+        except NftablesError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            # Only then: to delete a table in the same transaction takes ten milliseconds.
+            nft.run("\n".join(statements(redirect, Verb.REPLACE)))
+        return
+    nft.run("\n".join(lines))
+
+
+def _listing(namespace: Path) -> str:
+    enter(namespace)
+    nft = Nftables()
+    try:
+        return nft.run(f"list table {TABLE}", Output.NUMERIC_PRIO)
+    except NftablesError:
+        return ""
+    finally:
+        nft.close()
+
+
+def _is_whole(listing: str, rules: Sequence[str]) -> bool:
+    hook = _HOOK.search(listing)
+    return (
+        hook is not None
+        and f"type {hook[1]}" == CHAIN.hook.replace("priority raw", "priority -300")
+        and list(rules) == [comment(rule) for rule in CHAIN.rules]
+    )
