@@ -16,7 +16,7 @@ from linkspan.api.host import look
 from linkspan.api.rooms import Rooms
 from linkspan.api.server import Listener, serving
 from linkspan.model.requests import Request
-from linkspan.wiring import Engine, open_with_containers
+from linkspan.wiring import Engine, open_with_images
 
 
 def clocked(engine: Engine) -> list[float]:
@@ -37,14 +37,13 @@ def clocked(engine: Engine) -> list[float]:
 
 async def serve(data_root: Path, exec_root: Path, path: str) -> list[float]:
     """Serve until the input ends."""
-    async with open_with_containers(data_root=data_root, exec_root=exec_root) as (engine, containers):
+    async with open_with_images(data_root=data_root, exec_root=exec_root) as (engine, containers, images):
         times = clocked(engine)
         with socket(AF_UNIX, SOCK_STREAM) as listener:
             listener.bind(path)
             listener.listen()
-            async with serving(
-                Rooms(engine, containers, look(data_root, __version__, programs={})), [Listener(listener)]
-            ):
+            rooms = Rooms(engine, containers, look(data_root, __version__, programs={}), images)
+            async with serving(rooms, [Listener(listener)]):
                 print("ready", flush=True)
                 await asyncio.to_thread(sys.stdin.read)
         return times

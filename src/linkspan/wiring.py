@@ -1,7 +1,7 @@
 """The composition root for library use: here, and nowhere else, the real parts are chosen and put together."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,11 +12,16 @@ from linkspan.dataplane.client import RemoteDataPlane
 from linkspan.dataplane.local import LocalDataPlane
 from linkspan.engine.core import Engine as CoreEngine
 from linkspan.engine.ports import Surroundings
+from linkspan.images.core import Images
+from linkspan.images.core import Surroundings as ImageSurroundings
+from linkspan.images.skopeo import Skopeo
+from linkspan.images.umoci import Umoci
 from linkspan.kernel.firewall import FirewallFactory, succeeding
 from linkspan.kernel.iptables import IptablesFirewall
 from linkspan.kernel.linux import LinuxKernel
 from linkspan.kernel.nftables import NftablesFirewall
 from linkspan.model.config import Config, FirewallBackend
+from linkspan.model.images import ImageUse
 from linkspan.plan.firewall import Firewall
 from linkspan.plan.iptables import Iptables
 from linkspan.plan.nftables import Nftables
@@ -89,6 +94,31 @@ async def open_with_containers(
     `runtime` is the name or path of an OCI runtime; empty takes the best that works on this machine. A remote
     `data_plane` goes on when the block ends: it answers names and relays ports until the next one takes over.
     """
+    opened = open_with_images(
+        data_root=data_root,
+        exec_root=exec_root,
+        namespace=namespace,
+        config=config,
+        surroundings=surroundings,
+        runtime=runtime,
+        data_plane=data_plane,
+    )
+    async with opened as (engine, containers, _):
+        yield engine, containers
+
+
+@asynccontextmanager
+async def open_with_images(
+    *,
+    data_root: Path | str = DATA_ROOT,
+    exec_root: Path | str = EXEC_ROOT,
+    namespace: Path | str | None = None,
+    config: Config | None = None,
+    surroundings: Surroundings = SURROUNDINGS,
+    runtime: str = "",
+    data_plane: DataPlane = DataPlane.LOCAL,
+) -> AsyncIterator[tuple[Engine, Containers, Images]]:
+    """As `open_with_containers`, with the images that containers are made from."""
     parts = _parts(data_root, exec_root, namespace, config or Config(), surroundings, data_plane)
     async with parts as (engine, kernel, store):
         containers = Containers(
@@ -100,8 +130,23 @@ async def open_with_containers(
             surroundings=surroundings,
             runtime=runtime,
         )
-        async with containers.running():
-            yield engine, containers
+        images = Images(
+            data_root=Path(data_root),
+            store=store,
+            transport=Skopeo(kernel),
+            unpacker=Umoci(kernel),
+            surroundings=ImageSurroundings(surroundings.now, lambda: image_uses(containers), engine.announce),
+        )
+        async with containers.running(), images.running():
+            yield engine, containers, images
+
+
+def image_uses(containers: Containers) -> Iterator[ImageUse]:
+    """The containers that were made from images."""
+    for container in containers.all():
+        wanted = container.wanted
+        if wanted.image_id:
+            yield ImageUse(container.id, wanted.image_id, wanted.rootfs, container.state.pid != 0)
 
 
 @asynccontextmanager

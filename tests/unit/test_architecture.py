@@ -44,8 +44,13 @@ ROOMS = {
         "model plan engine",
         "it builds on the engine's facade; what it needs of the machine and the store it says in its own protocols",
     ),
+    "images": room(
+        "model",
+        "an image is the same whoever uses it: it knows nothing of containers and networks",
+        packages="msgspec",
+    ),
     "api": room(
-        "model engine containers linkspan",
+        "model engine containers images linkspan",
         "a front door asks the facades, and never reaches behind them",
         packages="aiohttp msgspec",
     ),
@@ -54,7 +59,7 @@ ROOMS = {
     ),
     "lab": room("model plan engine wiring linkspan", "tests and demos use what every library user has"),
     "wiring": room(
-        "model plan kernel store engine dataplane containers",
+        "model plan kernel store engine dataplane containers images",
         "the composition root: the one place where real parts are chosen",
     ),
     "daemon": room(

@@ -8,6 +8,7 @@ from linkspan.model.errors import LinkspanError
 STATUS = {
     "invalid": 400,
     "exhausted": 400,
+    "unauthorized": 401,
     "forbidden": 403,
     "not found": 404,
     "conflict": 409,

@@ -1,7 +1,9 @@
 """What the API needs from the rest of the program, as narrow protocols that it owns."""
 
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from linkspan.engine.live import LiveSandbox
@@ -10,8 +12,10 @@ from linkspan.model.config import Config
 from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogChunk
 from linkspan.model.dataplane import Trace
 from linkspan.model.events import Event
+from linkspan.model.images import Credentials, Image, ImageProgress, Loaded, Platform, Pushed, Removal
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
+from linkspan.model.references import Reference
 from linkspan.model.requests import EndpointRequest, Request
 from linkspan.model.sandboxes import Sandbox
 
@@ -48,6 +52,58 @@ class Engine(Protocol):
     def announce(self, event: Event) -> None: ...
 
     def events(self, *, past: bool = False) -> AsyncIterator[Event]: ...
+
+
+class Images(Protocol):
+    """Images: `linkspan.images.core.Images`, where each call is described."""
+
+    def get(self, reference: str) -> Image: ...
+
+    def all(self) -> Sequence[Image]: ...
+
+    def root(self, image: Image) -> Path: ...
+
+    def shown(self, name: str, id: str) -> str: ...
+
+    def holding(self, reference: str, platform: str = "") -> AbstractContextManager[Image]: ...
+
+    def pull(
+        self, reference: Reference, platform: str = "", credentials: Credentials | None = None
+    ) -> AsyncIterator[ImageProgress]: ...
+
+    async def tags(self, repository: Reference, credentials: Credentials | None) -> Sequence[Reference]: ...
+
+    def push(
+        self, reference: Reference, credentials: Credentials | None = None
+    ) -> AsyncIterator[ImageProgress | Pushed]: ...
+
+    def names_of(self, repository: Reference) -> Sequence[Reference]: ...
+
+    async def login(self, credentials: Credentials) -> None: ...
+
+    async def distribution(
+        self, reference: Reference, credentials: Credentials | None
+    ) -> tuple[bytes, Sequence[Platform]]: ...
+
+    async def load(self, body: AsyncIterator[bytes]) -> Sequence[Loaded]: ...
+
+    def save(self, references: Sequence[str]) -> AsyncIterator[bytes]: ...
+
+    async def make(
+        self,
+        body: AsyncIterator[bytes],
+        name: Reference | None,
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: str = "",
+    ) -> Image: ...
+
+    async def tag(self, reference: str, name: Reference) -> None: ...
+
+    async def remove(self, reference: str, *, force: bool = False) -> Removal: ...
+
+    async def prune(self, chosen: Callable[[Image], bool]) -> tuple[Sequence[Removal], int]: ...
 
 
 class Streams(Protocol):

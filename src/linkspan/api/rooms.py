@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from linkspan.api.host import Host
-from linkspan.api.ports import Containers, Engine
+from linkspan.api.ports import Containers, Engine, Images
 from linkspan.model.containers import CreateContainer, Status
 from linkspan.model.errors import NotFoundError
 from linkspan.model.events import Event
@@ -44,6 +44,7 @@ class Rooms:
     engine: Engine
     containers: Containers
     host: Host
+    images: Images
     preferences: Preferences = field(default_factory=Preferences)
 
     def sandbox_of(self, reference: str) -> str | None:

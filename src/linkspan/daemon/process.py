@@ -24,7 +24,7 @@ from linkspan.daemon.options import OPTIONS
 from linkspan.daemon.settings import Settings, merge, read_settings
 from linkspan.daemon.supervision import notify, pid_file
 from linkspan.model.errors import LinkspanError
-from linkspan.wiring import open_with_containers
+from linkspan.wiring import open_with_images
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,10 @@ ENDING = 10.0
 """Seconds from a signal to the end of the process; what is cut off then is put in order at the next start."""
 
 INTERRUPTED = 128 + signal.SIGINT
-PROGRAMS = {"nft": "nftables", "iptables": "iptables", "conmon": "conmon", "runc": "runc"}
+PROGRAMS = {
+    **{"nft": "nftables", "iptables": "iptables", "conmon": "conmon", "runc": "runc"},
+    **{"skopeo": "skopeo", "umoci": "umoci"},
+}
 """What the daemon runs, and the Debian package that has it."""
 
 
@@ -77,13 +80,14 @@ async def _serve(settings: Settings, sockets: Sequence[Listener]) -> None:
 
 @asynccontextmanager
 async def _rooms(settings: Settings) -> AsyncIterator[Rooms]:
-    """The engine and the containers, open until the block ends."""
+    """The engine, the containers and the images, open until the block ends."""
     data_root, exec_root = Path(settings.values["data-root"]), Path(settings.values["exec-root"])
-    parts = open_with_containers(data_root=data_root, exec_root=exec_root, config=settings.engine())
-    async with parts as (engine, containers):
+    parts = open_with_images(data_root=data_root, exec_root=exec_root, config=settings.engine())
+    async with parts as (engine, containers, images):
         for problem in engine.problems:
             log.warning("%s: %s", problem.subject, problem.message)
-        yield Rooms(engine, containers, look(data_root, __version__, programs=PROGRAMS), _preferences(settings))
+        machine = look(data_root, __version__, programs=PROGRAMS)
+        yield Rooms(engine, containers, machine, images, _preferences(settings))
 
 
 def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:

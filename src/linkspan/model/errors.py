@@ -32,6 +32,12 @@ class InvalidError(LinkspanError):
     kind = "invalid"
 
 
+class UnauthorizedError(LinkspanError):
+    """Somebody is not who they claim to be, as a registry sees it (HTTP 401)."""
+
+    kind = "unauthorized"
+
+
 class ForbiddenError(LinkspanError):
     """The request is well formed but not allowed on this object (HTTP 403, Docker's answer for predefined networks)."""
 

@@ -12,10 +12,11 @@ from cattrs.preconf.msgspec import make_converter
 from linkspan.model.addressing import IPAddress, IPInterface, IPNetwork
 from linkspan.model.containers import Container
 from linkspan.model.errors import LinkspanError
+from linkspan.model.images import Image
 from linkspan.model.networks import Network
 from linkspan.model.sandboxes import Sandbox
 
-Noun = TypeVar("Noun", Network, Sandbox, Container)
+Noun = TypeVar("Noun", Network, Sandbox, Container, Image)
 
 
 class DocumentError(LinkspanError):
@@ -45,7 +46,7 @@ def _tuple(values: Any, kind: Any) -> tuple[Any, ...]:
 _converter.register_structure_hook_func(_is_sequence, _tuple)
 
 
-def encode(noun: Network | Sandbox | Container) -> bytes:
+def encode(noun: Network | Sandbox | Container | Image) -> bytes:
     """The document of a noun."""
     return _converter.dumps(noun, type(noun))
 
@@ -61,5 +62,5 @@ def decode(kind: type[Noun], document: bytes) -> Noun:
     return noun
 
 
-def _unreadable(kind: type[Network] | type[Sandbox] | type[Container], reason: str) -> DocumentError:
+def _unreadable(kind: type[Any], reason: str) -> DocumentError:
     return DocumentError(f"a stored {kind.__name__.lower()} cannot be read: {reason}")

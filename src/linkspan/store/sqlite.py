@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from linkspan.model.containers import Container
 from linkspan.model.errors import ConflictError, LinkspanError, UnavailableError
+from linkspan.model.images import Image
 from linkspan.model.networks import Network
 from linkspan.model.sandboxes import Sandbox
 from linkspan.model.state import Change, State
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS networks (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS sandboxes (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
 """
 
@@ -142,6 +144,21 @@ class SqliteStore:
         """Forget a container."""
         rows: dict[str, bytes | None] = {id: None}
         await _on(self._thread, lambda: self._write({"containers": rows}))
+
+    async def load_images(self) -> Sequence[Image]:
+        """Every image, in the order in which they came; `DocumentError` when a document is damaged."""
+        rows = await _on(self._thread, lambda: self._rows("images"))
+        return [decode(Image, row) for row in rows]
+
+    async def put_images(self, images: Sequence[Image]) -> None:
+        """Remember images as they are now, all or none."""
+        rows: dict[str, bytes | None] = {image.id: encode(image) for image in images}
+        await _on(self._thread, lambda: self._write({"images": rows}))
+
+    async def delete_image(self, id: str) -> None:
+        """Forget an image."""
+        rows: dict[str, bytes | None] = {id: None}
+        await _on(self._thread, lambda: self._write({"images": rows}))
 
     async def close(self) -> None:
         """Close the database and let other processes have the data root."""

@@ -1,0 +1,1 @@
+"""Images: fetched, kept, unpacked once, and shared by the containers that are made from them."""

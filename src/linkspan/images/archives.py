@@ -1,0 +1,150 @@
+"""Archives of images: `docker load` and `docker save`.
+
+What is saved has the layout of Docker 25 and later: `manifest.json`, and blobs by their digest. Docker of any age,
+skopeo and podman read it as a docker archive.
+"""
+
+import asyncio
+import tarfile
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from lzma import LZMAError
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct, field
+
+from linkspan.images.adding import Adder, Contents, read_bundle
+from linkspan.images.files import Files
+from linkspan.images.ports import Bundle, Transport
+from linkspan.images.register import Register
+from linkspan.model.errors import InvalidError
+from linkspan.model.images import Image, Loaded
+from linkspan.model.references import Reference, parse_reference
+
+_CHUNK = 1 << 20
+_MAX_INDEX = 8 << 20
+_BLOBS = "blobs/sha256"
+
+
+class _Entry(Struct, rename="pascal", kw_only=True):
+    """One image of `manifest.json`."""
+
+    config: str = ""
+    repo_tags: list[str] | None = None
+    layers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Loads archives."""
+
+    files: Files
+    register: Register
+    transport: Transport
+    adder: Adder
+
+    async def load(self, archive: Path, scratch: Path) -> Sequence[Loaded]:
+        """Every image of an archive, or an `InvalidError` and none. The archive is in `scratch`."""
+        entries = await asyncio.to_thread(_entries, archive)
+        found: list[tuple[Contents, tuple[Reference, ...], Path]] = []
+        for index, names in enumerate(entries):
+            place = scratch / f"image{index}"
+            place.mkdir()
+            bundle = Bundle(place / "bundle")
+            if names is None:
+                await self.transport.extract_layout(archive, bundle)
+            else:
+                await self.transport.extract(archive, index, bundle)
+            found.append((read_bundle(bundle), names or (), place))
+        with ExitStack() as pins:
+            for contents, _, _ in found:
+                pins.enter_context(self.files.pinned(contents.digests))
+            made = [(await self.adder.make(contents, place), names) for contents, names, place in found]
+            return [await self._named(image, names) for image, names in made]
+
+    async def _named(self, image: Image, names: tuple[Reference, ...]) -> Loaded:
+        holders = ((name, self.register.holder(name.full)) for name in names)
+        renamed = tuple((name, id) for name, id in holders if id not in (None, image.id) and id is not None)
+        return Loaded(await self.register.put(image, names, self.adder.now()), names, renamed)
+
+
+def _entries(archive: Path) -> list[tuple[Reference, ...] | None]:
+    """The names of each image of an archive; None for that of an OCI archive, which has none of its own."""
+    try:
+        with tarfile.open(archive, "r:*") as tar:
+            index = _member(tar, "manifest.json")
+            layout = None if index is not None else _member(tar, "index.json")
+    except (tarfile.TarError, OSError, EOFError, zlib.error, LZMAError, ValueError) as error:
+        raise InvalidError(f"invalid archive: {error}", field="body") from error
+    if index is None and layout is None:
+        raise InvalidError("invalid archive: it has no manifest.json", field="body")
+    return [None] if index is None else _parsed(index)
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
+    for member in tar:
+        if member.name.removeprefix("./") == name and member.isreg():
+            file = tar.extractfile(member)
+            assert file is not None
+            return file.read(_MAX_INDEX)
+    return None
+
+
+def _parsed(index: bytes) -> list[tuple[Reference, ...] | None]:
+    try:
+        entries = msgspec.json.decode(index, type=list[_Entry])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidError(f"invalid archive: its manifest.json cannot be read: {error}", field="body") from error
+    if not entries:
+        raise InvalidError("invalid archive: it holds no image", field="body")
+    return [tuple(parse_reference(text).tagged for text in entry.repo_tags or ()) for entry in entries]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An image to be saved, with the names it is to have."""
+
+    image: Image
+    names: tuple[str, ...]
+
+
+async def saved(files: Files, images: Sequence[Saved]) -> AsyncIterator[bytes]:
+    """The archive with these images, piece by piece."""
+    digests = [digest for each in images for digest in (each.image.id, *(one.digest for one in each.image.layers))]
+    for digest in dict.fromkeys(digests):
+        path = files.blob(digest)
+        with path.open("rb") as file:
+            yield _head(f"{_BLOBS}/{_hex(digest)}", path.stat().st_size)
+            async for data in _contents(file):
+                yield data
+    index = msgspec.json.encode([_entry(each) for each in images])
+    yield _head("manifest.json", len(index)) + index + b"\0" * (-len(index) % tarfile.BLOCKSIZE)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+async def _contents(file: IO[bytes]) -> AsyncIterator[bytes]:
+    length = 0
+    while data := await asyncio.to_thread(file.read, _CHUNK):
+        length += len(data)
+        yield data
+    if padding := -length % tarfile.BLOCKSIZE:
+        yield b"\0" * padding
+
+
+def _head(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = size, 0o644, 0
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+def _entry(saved: Saved) -> _Entry:
+    layers = [f"{_BLOBS}/{_hex(layer.digest)}" for layer in saved.image.layers]
+    return _Entry(config=f"{_BLOBS}/{_hex(saved.image.id)}", repo_tags=list(saved.names), layers=layers)
+
+
+def _hex(digest: str) -> str:
+    return digest.partition(":")[2]

@@ -1,0 +1,367 @@
+"""The facade of the room: images, as every front door uses them."""
+
+import asyncio
+import platform as machine
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from linkspan.images import documents
+from linkspan.images.adding import Adder
+from linkspan.images.archives import Loader, Saved, saved
+from linkspan.images.changes import changed
+from linkspan.images.files import Files
+from linkspan.images.jobs import Jobs, Say
+from linkspan.images.making import Maker, Making
+from linkspan.images.platforms import fits, machine_platform, parse_platform
+from linkspan.images.ports import ImageStore, Transport, Unpacker
+from linkspan.images.pulling import Puller
+from linkspan.images.pushing import Pusher
+from linkspan.images.register import Register, unknown
+from linkspan.images.removing import verdict
+from linkspan.model.errors import InvalidError, LinkspanError, NotFoundError
+from linkspan.model.events import Event
+from linkspan.model.images import (
+    Credentials,
+    Image,
+    ImageConfig,
+    ImageProgress,
+    ImageUse,
+    Loaded,
+    Platform,
+    Pushed,
+    Removal,
+)
+from linkspan.model.references import Reference, parse_reference
+
+_SPOOLED = 1 << 20
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the room is told of the world around it.
+
+    `uses` tells which containers were made from images; `announce` takes events.
+    """
+
+    now: Callable[[], datetime]
+    uses: Callable[[], Iterable[ImageUse]]
+    announce: Callable[[Event], None]
+    platform: Platform = field(default_factory=lambda: machine_platform(machine.machine()))
+
+
+class Images:
+    """The images of one data root. To be used inside `async with images.running():`."""
+
+    def __init__(
+        self,
+        *,
+        data_root: Path,
+        store: ImageStore,
+        transport: Transport,
+        unpacker: Unpacker,
+        surroundings: Surroundings,
+    ) -> None:
+        self._around = surroundings
+        self._transport = transport
+        self._files = Files(data_root)
+        self._register = Register(store)
+        self._jobs = Jobs()
+        adder = Adder(self._files, self._register, unpacker, surroundings.now)
+        self._puller = Puller(self._files, self._register, transport, adder)
+        self._pusher = Pusher(self._files, self._register, transport)
+        self._loader = Loader(self._files, self._register, transport, adder)
+        self._maker = Maker(adder)
+        self._held: list[str] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Images"]:
+        """Clean up what was left half made, and serve until the block ends; transfers end with it."""
+        await self._register.load()
+        await asyncio.to_thread(self._files.prepare)
+        await self._sweep()
+        async with self._jobs.open():
+            yield self
+
+    # ------------------------------------------------------------------------------------------------------- look up
+
+    def get(self, reference: str) -> Image:
+        """An image by name, id or the beginning of one; `NotFoundError` in Docker's words."""
+        return self._register.find(reference)[0]
+
+    def all(self) -> Sequence[Image]:
+        """Every image, in the order in which they came."""
+        return self._register.all()
+
+    def root(self, image: Image) -> Path:
+        """The directory with the files of an image, which nobody may change."""
+        return self._files.root(image.root)
+
+    def shown(self, name: str, id: str) -> str:
+        """What a container's image is called now: its name, or its id when something else has the name."""
+        try:
+            return name if self.get(name).id == id else id
+        except LinkspanError:
+            return id
+
+    @contextmanager
+    def holding(self, reference: str, platform: str = "") -> Iterator[Image]:
+        """An image that nobody can remove while the block makes a container of it."""
+        image = self.get(reference)
+        wanted = parse_platform(platform, self._around.platform)
+        if platform and not fits(image.platform, wanted):
+            raise NotFoundError(
+                f"image with reference {reference} was found but its platform ({image.platform}) does not match the "
+                f"specified platform ({wanted})",
+                field="platform",
+            )
+        self._held.append(image.id)
+        try:
+            yield image
+        finally:
+            self._held.remove(image.id)
+
+    # ------------------------------------------------------------------------------------------------------ registries
+
+    async def pull(
+        self, reference: Reference, platform: str = "", credentials: Credentials | None = None
+    ) -> AsyncIterator[ImageProgress]:
+        """Bring an image from its registry; who asks for the same at the same time follows the same transfer."""
+        wanted = parse_platform(platform, self._around.platform)
+
+        async def work(say: Say) -> None:
+            async with self._nothing_half():
+                await self._puller.pull(reference, wanted, credentials, say)
+            self._announce_name(reference, "pull")
+
+        key = ("pull", reference, wanted, credentials)
+        async for progress in self._jobs.follow(key, work):
+            yield progress
+
+    async def tags(self, repository: Reference, credentials: Credentials | None) -> Sequence[Reference]:
+        """Every name that a repository has in its registry."""
+        async with self._files.scratch() as scratch:
+            found = await self._transport.tags(repository, credentials, scratch)
+        return [replace(repository, tag=tag) for tag in found]
+
+    async def push(
+        self, reference: Reference, credentials: Credentials | None = None
+    ) -> AsyncIterator[ImageProgress | Pushed]:
+        """Send an image to the registry that its name says. The last value is what the registry has then."""
+        image = self._register.by_name(reference)
+        if image is None:
+            raise NotFoundError(f"An image does not exist locally with the tag: {reference.familiar_name}")
+        outcome: list[Pushed] = []
+
+        async def work(say: Say) -> None:
+            with self._files.pinned(_digests(image)):
+                outcome.append(await self._pusher.push(image, reference, credentials, say))
+            self._announce_name(reference, "push")
+
+        async for progress in self._jobs.follow(("push", image.id, reference, credentials), work):
+            yield progress
+        for pushed in outcome:
+            yield pushed
+
+    def names_of(self, repository: Reference) -> Sequence[Reference]:
+        """The names with a tag that images here have in a repository."""
+        names = [parse_reference(text) for image in self.all() for text in image.names]
+        return [name for name in names if name.name == repository.name and name.tag]
+
+    async def login(self, credentials: Credentials) -> None:
+        """Ask a registry whether it knows somebody."""
+        async with self._files.scratch() as scratch:
+            await self._transport.login(credentials, scratch)
+
+    async def distribution(
+        self, reference: Reference, credentials: Credentials | None
+    ) -> tuple[bytes, Sequence[Platform]]:
+        """The manifest, or the list of them, that a registry has under a name, and what it is for."""
+        async with self._files.scratch() as scratch:
+            data = await self._transport.manifest(reference, credentials, scratch)
+            listed = documents.parse_list(data)
+            if listed is not None:
+                found = [each.platform for each in listed.manifests if each.platform is not None]
+                return data, [Platform(each.os, each.architecture, each.variant) for each in found]
+            config = await self._transport.config(reference, credentials, scratch)
+            return data, [documents.parse_config(config).platform]
+
+    # -------------------------------------------------------------------------------------------------------- archives
+
+    async def load(self, body: AsyncIterator[bytes]) -> Sequence[Loaded]:
+        """Every image of an archive, or an error and none."""
+        async with self._files.scratch() as scratch:
+            archive = scratch / "archive.tar"
+            await _spool(body, archive)
+            loaded = await self._jobs.carry_out(self._load(archive, scratch), "load images")
+        for each in loaded:
+            self._announce(each.image, "load")
+        return loaded
+
+    async def _load(self, archive: Path, scratch: Path) -> Sequence[Loaded]:
+        async with self._nothing_half():
+            return await self._loader.load(archive, scratch)
+
+    def save(self, references: Sequence[str]) -> AsyncIterator[bytes]:
+        """The archive with these images. What is wrong with a name is said before the first piece."""
+        wanted: dict[str, list[str]] = {}
+        for text in references:
+            for image, names in self._saved(text):
+                wanted.setdefault(image.id, []).extend(names)
+        chosen = [Saved(self._register.find(id)[0], tuple(dict.fromkeys(names))) for id, names in wanted.items()]
+        return self._archive(chosen)
+
+    def _saved(self, text: str) -> Iterator[tuple[Image, list[str]]]:
+        """A name without a tag means every tag of its repository."""
+        image, name = self._found(text)
+        if name is None or (image is not None and name.digest):
+            assert image is not None
+            yield image, []
+        elif image is not None and (":" in text.rpartition("/")[2]):
+            yield image, [name.familiar]
+        else:
+            names = self.names_of(name)
+            if not names:
+                raise unknown(name.tagged.familiar)
+            for each in names:
+                found = self._register.by_name(each)
+                assert found is not None
+                yield found, [each.familiar]
+
+    def _found(self, text: str) -> tuple[Image | None, Reference | None]:
+        try:
+            return self._register.find(text)
+        except NotFoundError:
+            reference = parse_reference(text)
+            if reference.tag or reference.digest:
+                raise
+            return None, reference
+
+    async def _archive(self, chosen: Sequence[Saved]) -> AsyncIterator[bytes]:
+        with self._files.pinned(digest for each in chosen for digest in _digests(each.image)):
+            async for data in saved(self._files, chosen):
+                yield data
+        for each in chosen:
+            self._announce(each.image, "save")
+
+    async def make(
+        self,
+        body: AsyncIterator[bytes],
+        name: Reference | None,
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: str = "",
+    ) -> Image:
+        """An image with the files of an archive: `docker import`."""
+        config = changed(ImageConfig(), changes)
+        making = Making(config, parse_platform(platform, self._around.platform), message)
+        async with self._files.scratch() as scratch:
+            archive = scratch / "archive.tar"
+            await _spool(body, archive)
+            names = [name.tagged] if name is not None else []
+            image = await self._jobs.carry_out(self._make(archive, making, names, scratch), "import an image")
+        self._announce(image, "import")
+        return image
+
+    async def _make(self, archive: Path, making: Making, names: Sequence[Reference], scratch: Path) -> Image:
+        async with self._nothing_half():
+            return await self._maker.make(archive, making, names, scratch)
+
+    # ----------------------------------------------------------------------------------------------------------- names
+
+    async def tag(self, reference: str, name: Reference) -> None:
+        """Give an image one more name, which another loses that had it."""
+        image = self.get(reference)
+        if name.digest:
+            raise InvalidError("refusing to create a tag with a digest reference", field="repo")
+        await self._jobs.carry_out(self._register.put(image, [name.tagged], self._around.now()), f"tag {name.familiar}")
+        self._announce(image, "tag", name=name.tagged.familiar)
+
+    async def remove(self, reference: str, *, force: bool = False) -> Removal:
+        """Take a name, or everything, from an image. Raises `ConflictError` when a container needs it."""
+        return await self._jobs.carry_out(self._remove(reference, force=force), f"remove {reference}")
+
+    async def _remove(self, reference: str, *, force: bool) -> Removal:
+        image, name = self._register.find(reference)
+        uses = [use for use in self._around.uses() if use.image == image.id]
+        uses += [ImageUse("(a new one)", image.id, "", running=True) for id in self._held if id == image.id]
+        decided = verdict(image, name, uses, force=force)
+        untagged = tuple(parse_reference(text).familiar for text in decided.untag)
+        if not decided.delete:
+            await self._register.untag(image, decided.untag)
+            self._announce_untagged(image, untagged)
+            return Removal(untagged)
+        await self._register.remove(image)
+        self._announce_untagged(image, untagged)
+        self._announce(image, "delete")
+        await self._sweep()
+        return Removal(untagged, (image.id,))
+
+    def _announce_untagged(self, image: Image, names: Sequence[str]) -> None:
+        for _ in names:
+            self._announce(image, "untag")
+
+    async def prune(self, chosen: Callable[[Image], bool]) -> tuple[Sequence[Removal], int]:
+        """Remove every image of these that no container uses; the bytes that this freed."""
+        return await self._jobs.carry_out(self._prune(chosen), "prune images")
+
+    async def _prune(self, chosen: Callable[[Image], bool]) -> tuple[Sequence[Removal], int]:
+        used = {use.image for use in self._around.uses()} | set(self._held)
+        removals = []
+        for image in self.all():
+            if image.id in used or not chosen(image):
+                continue
+            await self._register.remove(image)
+            untagged = tuple(parse_reference(text).familiar for text in image.names)
+            self._announce_untagged(image, untagged)
+            self._announce(image, "delete")
+            removals.append(Removal(untagged, (image.id,)))
+        freed = await self._sweep()
+        self._around.announce(Event("image", "prune", "", self._around.now(), (("reclaimed", str(freed)),)))
+        return removals, freed
+
+    # ---------------------------------------------------------------------------------------------------------- inside
+
+    @asynccontextmanager
+    async def _nothing_half(self) -> AsyncIterator[None]:
+        """Delete what a failed transfer has put into place and nobody remembers."""
+        try:
+            yield
+        except BaseException:
+            await asyncio.shield(self._sweep())
+            raise
+
+    async def _sweep(self) -> int:
+        wanted = {digest for image in self.all() for digest in _digests(image)}
+        return await self._files.sweep(wanted, {use.root for use in self._around.uses()})
+
+    def _announce(self, image: Image, action: str, name: str = "") -> None:
+        attributes = {**image.config.labels, "name": name or image.id}
+        self._around.announce(Event("image", action, image.id, self._around.now(), tuple(sorted(attributes.items()))))
+
+    def _announce_name(self, reference: Reference, action: str) -> None:
+        image = self._register.by_name(reference)
+        labels = {} if image is None else image.config.labels
+        attributes = {**labels, "name": reference.familiar_name}
+        actor = reference.familiar
+        self._around.announce(Event("image", action, actor, self._around.now(), tuple(sorted(attributes.items()))))
+
+
+def _digests(image: Image) -> tuple[str, ...]:
+    """Everything that is kept of an image."""
+    return (image.id, image.manifest, image.root, *(layer.digest for layer in image.layers))
+
+
+async def _spool(body: AsyncIterator[bytes], path: Path) -> None:
+    """Write what comes into a file, in large pieces."""
+    with path.open("wb") as file:
+        gathered = bytearray()
+        async for data in body:
+            gathered += data
+            if len(gathered) >= _SPOOLED:
+                await asyncio.to_thread(file.write, bytes(gathered))
+                gathered.clear()
+        file.write(gathered)

@@ -1,0 +1,110 @@
+"""Where the files of images are: blobs by their digest, unpacked images by the digest of their layers, and scratch.
+
+Everything is made in a scratch directory and renamed into place, whole, before the store remembers it; whatever neither
+the store nor a container knows is deleted at start. So a crash leaves nothing half.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+from linkspan.images.documents import digest_of
+
+
+def chain_id(diff_ids: Sequence[str]) -> str:
+    """OCI's name for layers on top of one another (image-spec, config.md); Docker's ids of layers are these."""
+    chain = ""
+    for diff_id in diff_ids:
+        chain = digest_of(f"{chain} {diff_id}".encode()) if chain else diff_id
+    return chain or digest_of(b"")
+
+
+class Files:
+    """The directories under one data root. All paths are absolute."""
+
+    def __init__(self, data_root: Path) -> None:
+        top = data_root.absolute() / "images"
+        self._blobs, self._roots, self._scratch = top / "blobs" / "sha256", top / "roots", top / "tmp"
+        self._pins: Counter[str] = Counter()
+
+    def prepare(self) -> None:
+        """Make the directories, and delete what a crash left behind. May take long."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        for directory in (self._blobs, self._roots, self._scratch):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._roots.chmod(0o711)  # programs of containers that are not root's have to come through
+
+    def blob(self, digest: str) -> Path:
+        """Where a blob is, or would be."""
+        return self._blobs / _hex(digest)
+
+    def root(self, chain: str) -> Path:
+        """Where unpacked layers are, or would be."""
+        return self._roots / _hex(chain)
+
+    @asynccontextmanager
+    async def scratch(self) -> AsyncIterator[Path]:
+        """A private directory, gone at the end of the block."""
+        directory = self._scratch / secrets.token_hex(8)
+        directory.mkdir(mode=0o700)
+        try:
+            yield directory
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+
+    def keep(self, source: Path, target: Path) -> None:
+        """Rename into place, unless it is there already."""
+        if not target.exists():
+            source.rename(target)
+
+    @contextmanager
+    def pinned(self, digests: Iterable[str]) -> Iterator[None]:
+        """Keep blobs and roots that nothing refers to yet."""
+        names = [_hex(digest) for digest in digests]
+        self._pins.update(names)
+        try:
+            yield
+        finally:
+            self._pins.subtract(names)
+            self._pins = +self._pins
+
+    async def sweep(self, wanted: Collection[str], roots_in_use: Collection[str]) -> int:
+        """Delete all blobs and roots but those: `wanted` are digests, `roots_in_use` paths. Returns the bytes freed.
+
+        They are moved away at once, so that whoever makes one of them anew is not disturbed, and deleted after.
+        """
+        names = {_hex(digest) for digest in wanted} | self._pins.keys()
+        doomed = [
+            path
+            for directory in (self._blobs, self._roots)
+            for path in _children(directory)
+            if path.name not in names and str(path) not in roots_in_use
+        ]
+        if not doomed:
+            return 0
+        async with self.scratch() as scratch:
+            for number, path in enumerate(doomed):
+                path.rename(scratch / str(number))
+            return await asyncio.to_thread(_size, scratch)
+
+
+def _hex(digest: str) -> str:
+    return digest.partition(":")[2]
+
+
+def _children(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    for path, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.lstat(f"{path}/{name}").st_size
+    return total

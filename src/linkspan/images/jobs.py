@@ -1,0 +1,118 @@
+"""Work that several callers follow: one transfer of an image, whoever asks for it at the same time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from linkspan.model.images import ImageProgress
+
+Say: TypeAlias = Callable[[ImageProgress], None]
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class _Job:
+    """What has been said so far, but for numbers that change, and who listens; None in a queue is the end."""
+
+    done: "asyncio.Future[Any]"
+    task: "asyncio.Task[None] | None" = None
+    said: list[ImageProgress] = field(default_factory=list)
+    queues: "set[asyncio.Queue[ImageProgress | None]]" = field(default_factory=set)
+
+    def say(self, progress: ImageProgress) -> None:
+        if not progress.current:
+            self.said.append(progress)
+        for queue in self.queues:
+            queue.put_nowait(progress)
+
+    def end(self) -> None:
+        for queue in self.queues:
+            queue.put_nowait(None)
+
+
+class Jobs:
+    """The work that is being done."""
+
+    def __init__(self) -> None:
+        self._group: asyncio.TaskGroup | None = None
+        self._jobs: dict[Hashable, _Job] = {}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Take work while the block runs. What is followed ends with it; what is carried out is finished."""
+        failure: BaseException | None = None
+        async with asyncio.TaskGroup() as self._group:
+            try:
+                yield
+            except BaseException as error:  # noqa: BLE001 - raised again below, as itself and not in a group
+                failure = error
+            for job in self._jobs.values():
+                if job.task is not None:
+                    job.task.cancel()
+        self._group = None
+        if failure is not None:
+            raise failure
+
+    async def carry_out(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
+        """Do `work` to its end, and wait for it as long as the caller is not cancelled."""
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._tasks.create_task(_settle(work, done), name=name)
+        return await asyncio.shield(done)
+
+    @property
+    def _tasks(self) -> asyncio.TaskGroup:
+        assert self._group is not None, "images are used inside `running()`"
+        return self._group
+
+    async def follow(self, key: Hashable, start: Callable[[Say], Awaitable[None]]) -> AsyncIterator[ImageProgress]:
+        """What is said by the work of that key, which is started unless it runs; cancelled when nobody follows it."""
+        job = self._jobs.get(key) or self._start(key, start)
+        queue: asyncio.Queue[ImageProgress | None] = asyncio.Queue()
+        for progress in job.said:
+            queue.put_nowait(progress)
+        job.queues.add(queue)
+        try:
+            while (progress_or_end := await queue.get()) is not None:
+                yield progress_or_end
+            await asyncio.shield(job.done)
+        finally:
+            job.queues.discard(queue)
+            if not job.queues and not job.done.done() and job.task is not None:
+                self._jobs.pop(key, None)  # who comes now starts anew
+                job.task.cancel()
+
+    def _start(self, key: Hashable, start: Callable[[Say], Awaitable[None]]) -> _Job:
+        job = _Job(asyncio.get_running_loop().create_future())
+
+        async def whole() -> None:
+            await start(job.say)
+
+        async def work() -> None:
+            try:
+                await _settle(whole(), job.done)
+            finally:
+                if self._jobs.get(key) is job:
+                    del self._jobs[key]
+                job.end()
+
+        self._jobs[key] = job
+        job.task = self._tasks.create_task(work(), name="transfer an image")
+        return job
+
+
+async def _settle(work: Coroutine[Any, Any, Result], done: "asyncio.Future[Result]") -> None:
+    """Hand the outcome to whoever waits; an error must not end the group."""
+    try:
+        result = await work
+    except asyncio.CancelledError:
+        done.cancel()
+        raise
+    except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        if not done.cancelled():
+            done.set_exception(error)
+            done.exception()  # nobody may be left to look at it
+    else:
+        if not done.cancelled():
+            done.set_result(result)
