@@ -1,0 +1,176 @@
+"""The relay: one object that serves every port.
+
+Listening sockets come from outside (they are also what reserves the port), and so does the maker of outgoing sockets,
+because a socket belongs for ever to the namespace it was created in.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol as Interface
+from typing import TypeAlias
+
+from linkspan.dataplane.relay.connection import Connection
+from linkspan.dataplane.relay.overload import Overload
+from linkspan.dataplane.relay.pipes import Pipes
+from linkspan.dataplane.relay.poller import Poller
+from linkspan.dataplane.relay.tcp import TcpPort
+from linkspan.dataplane.relay.udp import UdpPort
+from linkspan.model.addressing import IPAddress
+from linkspan.model.dataplane import HostPort
+from linkspan.model.errors import UnavailableError
+from linkspan.model.ports import Protocol
+
+MakeSocket: TypeAlias = Callable[[int | None, socket.AddressFamily, socket.SocketKind], socket.socket]
+"""Makes a socket in a namespace, given by a descriptor of it; None is the process's own."""
+
+CONNECT_SECONDS = 10.0
+"""A sandbox that has not answered for so long is not there."""
+_TICK_SECONDS = 1.0
+
+
+class Port(Interface):
+    """One socket of a port, taken over. Without a target it is only held: neither read nor accepted from."""
+
+    def retarget(self, target: tuple[IPAddress, int] | None, proxy_protocol: bool) -> None: ...
+
+    def expire(self, now: float) -> bool:
+        """Forget clients that have been silent for too long; whether there are others."""
+        ...
+
+    def retire(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Relay:
+    """Serves ports in the running event loop. A context: leaving it ends all service, and resets connections.
+
+    `clock` gives seconds, and never goes back.
+    """
+
+    def __init__(self, make_socket: MakeSocket, clock: Callable[[], float] = time.monotonic) -> None:
+        self._make_socket = make_socket
+        self.clock = clock
+        self.pipes = Pipes()
+        self.overload = Overload(clock)
+        self.spare: dict[socket.AddressFamily, socket.socket] = {}
+        self._ports: set[Port] = set()
+        self._connections: set[Connection] = set()
+        self._young: dict[Connection, float] = {}
+        """Connections that began a few seconds ago, the oldest first, and when."""
+        self._tick: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> "Relay":
+        self.poller = Poller()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for port in list(self._ports):
+            self.stop(port)
+        for connection in list(self._connections):
+            connection.reset()
+        if self._tick is not None:
+            self._tick.cancel()
+        for spare in self.spare.values():
+            spare.close()
+        self.pipes.close()
+        self.poller.close()
+
+    def serve(self, port: HostPort, listeners: Sequence[int]) -> "Served":
+        """Take over the descriptors, one for each port of the range; those of TCP listen already.
+
+        Raises `UnavailableError`, and takes nothing over, for a protocol that cannot be relayed.
+        """
+        _check(port)
+        served = Served(self, [self._port(port.protocol, socket.socket(fileno=number)) for number in listeners])
+        served.retarget(port)
+        return served
+
+    async def drained(self) -> None:
+        """Wait until no TCP connection is in flight."""
+        await self._drained.wait()
+
+    def tick(self) -> None:
+        """Give up what has taken too long. Called every second while there is anything to wait for."""
+        self._tick = None
+        now = self.clock()
+        while self._young and now - next(iter(self._young.values())) >= CONNECT_SECONDS:
+            connection = next(iter(self._young))
+            del self._young[connection]
+            connection.grow_old()
+        clients = [port.expire(now) for port in self._ports]
+        if self._young or any(clients):
+            self.expect_silence()
+
+    def stop(self, port: Port) -> None:
+        """End the service of a port; its connections live on."""
+        self._ports.discard(port)
+        port.close()
+
+    def outgoing(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        """A socket towards a sandbox, which does not block."""
+        made = self._make_socket(None, family, kind)
+        made.setblocking(False)
+        return made
+
+    def expect_silence(self) -> None:
+        """Somebody waits for something that may not come."""
+        if self._tick is None:
+            self._tick = asyncio.get_running_loop().call_later(_TICK_SECONDS, self.tick)
+
+    def began(self, connection: Connection) -> None:
+        """One more in flight."""
+        self._connections.add(connection)
+        self._young[connection] = self.clock()
+        self.expect_silence()
+        self._drained.clear()
+
+    def ended(self, connection: Connection) -> None:
+        """One less in flight."""
+        self._connections.discard(connection)
+        self._young.pop(connection, None)
+        if not self._connections:
+            self._drained.set()
+
+    def _port(self, protocol: Protocol, listener: socket.socket) -> Port:
+        port: Port
+        match protocol:
+            case Protocol.TCP:
+                port = TcpPort(self, listener)
+            case Protocol.UDP | Protocol.SCTP:  # the latter only held
+                port = UdpPort(self, listener)
+        self._ports.add(port)
+        return port
+
+
+class Served:
+    """The sockets of one `HostPort`."""
+
+    def __init__(self, relay: Relay, ports: Sequence[Port]) -> None:
+        self._relay = relay
+        self._ports = ports
+
+    def retarget(self, port: HostPort) -> None:
+        """Serve the same sockets as this says. Raises `UnavailableError`."""
+        _check(port)
+        for index, each in enumerate(self._ports):
+            target = None if port.relay is None else (port.relay[0], port.relay[1].first + index)
+            each.retarget(target, port.proxy_protocol)
+
+    def retire(self) -> None:
+        """Take nothing new, since another process has the same sockets; what is under way goes on."""
+        for port in self._ports:
+            port.retire()
+
+    def close(self) -> None:
+        """The ports are free when this returns; TCP connections live on."""
+        for port in self._ports:
+            self._relay.stop(port)
+
+
+def _check(port: HostPort) -> None:
+    if port.relay is not None and port.protocol is Protocol.SCTP:
+        raise UnavailableError("SCTP cannot be relayed", value=str(port.key))

@@ -1,0 +1,104 @@
+"""A TCP port: accepts, and begins a connection for each client."""
+
+import asyncio
+import socket
+from ipaddress import ip_address
+from select import EPOLLIN
+from typing import Protocol as Interface
+
+from linkspan.dataplane.relay.connection import Connection, Owner, set_keepalive
+from linkspan.dataplane.relay.overload import PASSING, PAUSE_SECONDS, Overload
+from linkspan.dataplane.relay.proxyprotocol import header
+from linkspan.model.addressing import IPAddress
+
+Target = tuple[IPAddress, int]
+
+ACCEPTED = 16
+"""Connections accepted before others get their turn."""
+
+
+class Accepting(Owner, Interface):
+    """What a port needs of the relay."""
+
+    overload: Overload
+    spare: dict[socket.AddressFamily, socket.socket]
+
+    def outgoing(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket: ...
+
+
+class TcpPort:
+    """One listening socket, which is taken over. Without a target it is only held."""
+
+    def __init__(self, relay: Accepting, listener: socket.socket) -> None:
+        self._relay = relay
+        self._listener = listener
+        self._accepted = listener.family
+        self._proxy_protocol = False
+        self._pause: asyncio.TimerHandle | None = None
+        listener.setblocking(False)
+
+    def retarget(self, target: Target | None, proxy_protocol: bool) -> None:
+        """Connections from now on go there."""
+        self._stop()
+        if target is not None:
+            self._address = (str(target[0]), target[1])
+            self._family = socket.AF_INET6 if target[0].version == 6 else socket.AF_INET
+            self._proxy_protocol = proxy_protocol
+            # accepted sockets have the options of their listener
+            self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            set_keepalive(self._listener)
+            self._go_on()
+
+    def close(self) -> None:
+        """The port is free when this returns; connections live on."""
+        self._stop()
+        self._listener.close()
+
+    def retire(self) -> None:
+        """Another process accepts from the socket now; connections live on."""
+        self.close()
+
+    def expire(self, now: float) -> bool:
+        """Nothing here goes by the clock."""
+        return False
+
+    def _stop(self) -> None:
+        self._relay.poller.remove(self._listener.fileno())
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._relay.poller.add(self._listener.fileno(), EPOLLIN, self._ready)
+
+    def _ready(self, _events: int) -> None:
+        try:
+            for _ in range(ACCEPTED):
+                self._accept()
+        except OSError as error:
+            if error.errno not in PASSING:
+                self._slow_down(error)
+
+    def _slow_down(self, error: OSError) -> None:
+        self._relay.overload.note(error)
+        self._stop()
+        self._pause = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._go_on)
+
+    def _accept(self) -> None:
+        """Accept a client. The socket it needs is made first, so that who cannot be served stays in the backlog."""
+        spare = self._relay.spare
+        if self._family not in spare:
+            spare[self._family] = self._relay.outgoing(self._family, socket.SOCK_STREAM)
+            spare[self._family].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Not `accept`, which needs 3 us more, to find out what family and kind the socket has.
+        number, peer = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+        client = socket.socket(self._accepted, socket.SOCK_STREAM, 0, number)
+        client.setblocking(False)
+        first = _introduction(client, peer) if self._proxy_protocol else b""
+        Connection(self._relay, client, spare.pop(self._family)).start(self._address, first)
+
+
+def _introduction(client: socket.socket, peer: tuple[str, int]) -> bytes:
+    here = client.getsockname()
+    return header((ip_address(peer[0].split("%")[0]), peer[1]), (ip_address(here[0].split("%")[0]), here[1]))
