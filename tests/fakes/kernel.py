@@ -6,12 +6,14 @@ The tests in tests/kernel/conformance run against it and against Linux.
 import asyncio
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from linkspan.engine.ports import Process, Stream
 from linkspan.model.addressing import IPAddress
-from linkspan.model.errors import UnavailableError
+from linkspan.model.dataplane import Load, NameEntry, Resolver, Service, Step, Trace
+from linkspan.model.errors import NotFoundError, UnavailableError
 from linkspan.model.ports import Protocol
 from linkspan.plan.objects import (
     Bridge,
@@ -157,6 +159,21 @@ class FakeKernel:
     ) -> Process:
         """No program runs here."""
         raise UnavailableError(f"a fake kernel runs no programs: {argv[0]}")
+
+    async def trace(self, sandbox: str, name: str, type: str) -> Trace:
+        """From the names that it holds, of the networks that the sandbox's name server searches."""
+        resolver = self.objects.get(("resolver", sandbox))
+        if not isinstance(resolver, Resolver):
+            raise NotFoundError(f"sandbox {sandbox} has no name server", field="sandbox", value=sandbox)
+        entries = [each for each in self.objects.values() if isinstance(each, NameEntry)]
+        known = [each for each in entries if each.network in resolver.networks and name in each.names]
+        answers = tuple(str(address) for each in known for address in each.addresses)
+        return Trace("NOERROR" if known else "NXDOMAIN", answers, (Step("zones", f"{len(known)} found", 0.0),))
+
+    async def load(self) -> Load:
+        """This process, and what it holds of services."""
+        services = Counter(key[0] for key, item in self.objects.items() if isinstance(item, Service))
+        return Load(os.getpid(), services, 0, remote=False)
 
     async def close(self) -> None:
         """What lives in the process goes: the sockets that hold ports. The rest stays for the next engine."""

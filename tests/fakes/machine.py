@@ -16,6 +16,7 @@ from linkspan.plan.objects import (
     KernelObject,
     Key,
     Namespace,
+    Redirect,
     Route,
     Sysctl,
     Up,
@@ -211,8 +212,9 @@ class Machine:
     def _lose_namespace(self, id: str) -> None:
         for veth in [item for item in self.objects.values() if isinstance(item, Veth) and item.where == id]:
             self.lose(veth)
-        for key in [item.key for item in self.objects.values() if isinstance(item, Sysctl) and item.where == id]:
-            del self.objects[key]
+        inside = [item for item in self.objects.values() if isinstance(item, Sysctl | Redirect) and item.where == id]
+        for item in inside:
+            del self.objects[item.key]
 
     def _unplug(self, bridge: str) -> None:
         for key in self._ports.pop(bridge, {}):

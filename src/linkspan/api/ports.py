@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 from linkspan.engine.live import LiveSandbox
 from linkspan.engine.preview import Preview
 from linkspan.model.config import Config
-from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogChunk
-from linkspan.model.dataplane import Trace
+from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk
+from linkspan.model.dataplane import Load, Trace
 from linkspan.model.events import Event
 from linkspan.model.images import Credentials, Image, ImageProgress, Loaded, Platform, Pushed, Removal
 from linkspan.model.networks import Network
@@ -46,6 +46,8 @@ class Engine(Protocol):
     def sandbox(self, reference: str) -> LiveSandbox: ...
 
     async def obstacles(self) -> Sequence[Problem]: ...
+
+    async def load(self) -> Load: ...
 
     async def trace(self, sandbox: str, name: str, type: str) -> Trace: ...
 

@@ -28,6 +28,17 @@ def heading(found: Record) -> str:
     return f"linkspan {found.text('Version')}, engine {short(found.text('EngineID'))}, {found.text('Firewall')}"
 
 
+def data_plane(found: Record) -> str:
+    """Who answers names and carries what NAT does not."""
+    plane = found.record("DataPlane")
+    if not plane.number("Pid"):
+        return "data plane: none"
+    where = "process" if plane.flag("Helper") else "inside the daemon, process"
+    held = ((plane.number(key), key.lower()) for key in ("Ports", "Resolvers", "Names"))
+    counts = ", ".join(f"{count} {name if count != 1 else name[:-1]}" for count, name in held)
+    return f"data plane: {where} {plane.number('Pid')}, {counts}"
+
+
 def bridges(found: Record) -> Rows:
     """Networks with a bridge."""
     rows = [["NETWORK", "BRIDGE", "SUBNETS", "GATEWAYS", "CONTAINERS"]]
@@ -63,6 +74,7 @@ def problems_of(found: Record) -> list[tuple[str, str]]:
 
 def _plain(found: Record) -> Iterator[str]:
     yield heading(found)
+    yield data_plane(found)
     for rows in (bridges(found), sandboxes(found)):
         if len(rows) > 1:
             yield from ("", *(text.rstrip() for text in table(rows)))
@@ -91,6 +103,7 @@ def _pretty(found: Record) -> None:
         console.print(shown)
 
     console.print(Text(heading(found), style="bold"))
+    console.print(Text(data_plane(found)))
     for rows in (bridges(found), sandboxes(found)):
         if len(rows) > 1:
             show(rows)

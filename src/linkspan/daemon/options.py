@@ -84,6 +84,18 @@ def _address(name: str, value: str) -> IPAddress:
     return parse_address(value, field=name)
 
 
+def _loopback(name: str, value: str) -> IPAddress:
+    found = _address(name, value)
+    if not found.is_loopback:
+        raise InvalidError(
+            f"--{name} {value}: not a loopback address",
+            field=name,
+            value=value,
+            hint="what containers are called is for this machine only: choose an address of 127.0.0.0/8",
+        )
+    return found
+
+
 def _interface(version: Version) -> Callable[[str, str], IPInterface]:
     def read(name: str, value: str) -> IPInterface:
         try:
@@ -195,6 +207,18 @@ OPTIONS = (
     _list("dns", "name server of containers", _address, key="dns", metavar="ADDRESS", reloads=True),
     _list("dns-search", "search domain of containers", key="dns-search", reloads=True),
     _list("dns-opt", "option of the containers' resolver", reloads=True),
+    _list(
+        "host-gateway-ip",
+        "address of host-gateway and host.docker.internal (default: that of the default bridge, or the network's own)",
+        _address,
+        metavar="ADDRESS",
+    ),
+    _option(
+        "host-dns",
+        "answer NAME.NETWORK.linkspan to this machine, on port 53 of a loopback address such as 127.0.0.76",
+        _loopback,
+        metavar="ADDRESS",
+    ),
     _flag("live-restore", "accepted for compatibility: containers always outlive the daemon", True),
     _flag("tls", "as --tlsverify: clients always have to prove who they are", False),
     _flag("tlsverify", "serve TLS to clients with a certificate", False),

@@ -24,7 +24,7 @@ from linkspan.daemon.options import OPTIONS
 from linkspan.daemon.settings import Settings, merge, read_settings
 from linkspan.daemon.supervision import notify, pid_file
 from linkspan.model.errors import LinkspanError
-from linkspan.wiring import open_with_images
+from linkspan.wiring import DataPlane, open_with_images
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,9 @@ async def _serve(settings: Settings, sockets: Sequence[Listener]) -> None:
 async def _rooms(settings: Settings) -> AsyncIterator[Rooms]:
     """The engine, the containers and the images, open until the block ends."""
     data_root, exec_root = Path(settings.values["data-root"]), Path(settings.values["exec-root"])
-    parts = open_with_images(data_root=data_root, exec_root=exec_root, config=settings.engine())
+    parts = open_with_images(
+        data_root=data_root, exec_root=exec_root, config=settings.engine(), data_plane=DataPlane.REMOTE
+    )
     async with parts as (engine, containers, images):
         for problem in engine.problems:
             log.warning("%s: %s", problem.subject, problem.message)

@@ -53,6 +53,9 @@ class Settings:
             pools=values.pools(),
             firewall=values["firewall-backend"],
             userland_proxy=values["userland-proxy"],
+            names=True,
+            host_resolver=values["host-dns"],
+            host_gateway=tuple(values["host-gateway-ips"]),
         )
 
 

@@ -19,7 +19,7 @@ from linkspan.dataplane.link import Link, LostError
 from linkspan.dataplane.ports import Held, Spawn, Wanted
 from linkspan.dataplane.starting import Place
 from linkspan.dataplane.wire import PROTOCOL, Ask, Counts, Done, Hello, Lease, Retire, Stats, Traced, Welcome
-from linkspan.model.dataplane import Key, Service, Trace
+from linkspan.model.dataplane import Key, Load, Service, Trace
 from linkspan.model.errors import LinkspanError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -97,6 +97,11 @@ class RemoteDataPlane:
         """How much is held."""
         counts, _ = await self._patiently(lambda link: link.ask(Stats(), Counts))
         return counts
+
+    async def load(self) -> Load:
+        """The process, and what it holds. Raises `UnavailableError`."""
+        counts = await self.stats()
+        return Load(starting.holder(self._place) or 0, counts.services, counts.sockets, remote=True)
 
     async def _patiently(self, call: Callable[[Link], Awaitable[Value]]) -> Value:
         """Call with the link that there is, again when it was lost: everything we ask may be asked twice."""

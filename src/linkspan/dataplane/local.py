@@ -1,5 +1,6 @@
 """The data plane in this process, for an engine without a daemon: it ends with the process."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ from linkspan.dataplane.names.core import Names
 from linkspan.dataplane.ports import Held, MakeSocket
 from linkspan.dataplane.relay import Relay
 from linkspan.dataplane.services import Services
-from linkspan.model.dataplane import Key, Service, Trace
+from linkspan.model.dataplane import Key, Load, Service, Trace
 from linkspan.model.errors import LinkspanError, UnavailableError
 
 
@@ -54,3 +55,8 @@ class LocalDataPlane:
     async def trace(self, sandbox: str, name: str, type: str) -> Trace:
         """How the name server would answer a sandbox. Raises `NotFoundError`, `InvalidError`."""
         return await self._services.trace(sandbox, name, type)
+
+    async def load(self) -> Load:
+        """This process, and what it holds."""
+        sockets = sum(len(descriptors) for _, descriptors in self._services.held.values())
+        return Load(os.getpid(), dict(self._services.counts), sockets, remote=False)

@@ -15,7 +15,7 @@ from linkspan.engine.preview import Preview
 from linkspan.engine.worker import Worker, supervised
 from linkspan.model.addressing import VERSIONS
 from linkspan.model.config import AddressPool, Config
-from linkspan.model.dataplane import Trace
+from linkspan.model.dataplane import Load, Trace
 from linkspan.model.errors import InvalidError
 from linkspan.model.events import Event
 from linkspan.model.networks import Network
@@ -130,6 +130,10 @@ class Engine:
         """
         value = self._worker.state.sandbox(sandbox)
         return await self._kernel.trace(value.shares or value.id, name, type)
+
+    async def load(self) -> Load:
+        """Who serves host ports and names, and how many of them. Raises `UnavailableError` when nobody answers."""
+        return await self._kernel.load()
 
     def announce(self, event: Event) -> None:
         """Give an event of someone who builds on the engine to everyone who listens to it, in order with its own."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias
 
-from linkspan.model.dataplane import Trace
+from linkspan.model.dataplane import Load, Trace
 from linkspan.model.state import Change, State
 from linkspan.plan.objects import KernelObject
 from linkspan.plan.observation import ForeignChain, HostFacts, Observation
@@ -66,6 +66,10 @@ class Kernel(Protocol):
 
         Raises `NotFoundError`, `InvalidError`, `UnavailableError`.
         """
+        ...
+
+    async def load(self) -> Load:
+        """Who serves host ports and names, and how many of them. Raises `UnavailableError` when nobody answers."""
         ...
 
     async def close(self) -> None:

@@ -13,9 +13,11 @@ from linkspan.kernel.process import Process, Stream, spawn
 from linkspan.kernel.services import Held
 from linkspan.kernel.serving import DataPlane, Serving
 from linkspan.kernel.thread import KernelThread, enter, visit
+from linkspan.kernel.usage import usage
 from linkspan.model.containers import Abilities
-from linkspan.model.dataplane import Service, Trace
+from linkspan.model.dataplane import Load, Service, Trace
 from linkspan.model.errors import LinkspanError, UnavailableError
+from linkspan.model.usage import Usage
 from linkspan.plan.objects import KernelObject
 from linkspan.plan.observation import ForeignChain, HostFacts, Observation
 from linkspan.plan.operations import Operation
@@ -90,6 +92,12 @@ class LinuxKernel:
         if self._serving is None:
             raise UnavailableError("nobody answers names here: this kernel was opened without a data plane")
         return await self._serving.data_plane.trace(sandbox, name, type)
+
+    async def load(self) -> Load:
+        """Who serves host ports and names, and how many. Raises `UnavailableError`."""
+        if self._serving is None:
+            raise UnavailableError("nobody serves ports and names here: this kernel was opened without a data plane")
+        return await self._serving.data_plane.load()
 
     async def observe(self, desired: Iterable[KernelObject]) -> Observation:
         """Read back everything that carries the engine's mark, and what stands in the way of `desired`."""

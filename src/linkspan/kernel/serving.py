@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from linkspan.kernel.services import Found, Held
-from linkspan.model.dataplane import Key, Service, Trace
+from linkspan.model.dataplane import Key, Load, Service, Trace
 from linkspan.model.errors import LinkspanError
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,10 @@ class DataPlane(Protocol):
 
     async def trace(self, sandbox: str, name: str, type: str) -> Trace:
         """How a question of a sandbox would be answered."""
+        ...
+
+    async def load(self) -> Load:
+        """What it is, and how much it holds."""
         ...
 
 

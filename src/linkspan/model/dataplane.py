@@ -5,6 +5,7 @@ object: each value has a `key`, its identity, and everything else is compared. T
 with the sockets they need, and reads them back when it comes again; so a new daemon changes the difference only.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -140,6 +141,19 @@ class NameEntry:
 
 Service: TypeAlias = HostPort | Resolver | HostResolver | NameZone | NameEntry
 """Everything the data plane can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Which process serves, and how many services of each kind (the first word of their keys) it holds.
+
+    `remote` tells the process that outlives the daemon from the daemon itself.
+    """
+
+    pid: int
+    services: Mapping[str, int]
+    sockets: int
+    remote: bool
 
 
 @dataclass(frozen=True, slots=True)

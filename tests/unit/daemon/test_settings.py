@@ -26,6 +26,8 @@ EXAMPLES = {
     "dns": ["192.0.2.53"],
     "dns-search": ["x.test"],
     "dns-opts": ["ndots:1"],
+    "host-dns": "127.0.0.76",
+    "host-gateway-ips": ["192.0.2.8", "2001:db8::8"],
     "log-level": "warn",
 }
 
@@ -47,7 +49,7 @@ def flags(option: Option, value: Any) -> list[str]:
 
 def test_the_defaults_are_the_engines() -> None:
     settings = read_settings(["--config-file", "/dev/null"])
-    assert settings.engine() == Config() and settings.hosts == (DEFAULT_HOST,) and settings.level == "info"
+    assert settings.engine() == Config(names=True) and settings.hosts == (DEFAULT_HOST,) and settings.level == "info"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -75,6 +77,9 @@ def test_values_reach_the_engine(tmp_path: Path) -> None:
         pools=(AddressPool(ip_network("10.0.0.0/8"), 24),),
         firewall=FirewallBackend.IPTABLES,
         userland_proxy=False,
+        names=True,
+        host_resolver=ip_address("127.0.0.76"),
+        host_gateway=(ip_address("192.0.2.8"), ip_address("2001:db8::8")),
     )
 
 
@@ -128,6 +133,7 @@ def test_any_content_is_settings_or_one_error(
     [
         (["--icc=maybe"], 'invalid argument "maybe" for "--icc" flag'),
         (["--mtu=9"], "invalid MTU 9"),
+        (["--host-dns=192.0.2.1"], "--host-dns 192.0.2.1: not a loopback address"),
         (["--bip=10.0.0.300/8"], "not an address in CIDR notation"),
         (["--bip=10.0.0.1"], "not an IPv4 address in CIDR notation"),
         (["--bip=fd00::1/64"], "not an IPv4 address in CIDR notation"),

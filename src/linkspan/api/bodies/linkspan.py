@@ -61,6 +61,21 @@ class ProblemBody(Struct, rename=docker_name, kw_only=True):
     hint: str = ""
 
 
+class DataPlaneStatus(Struct, rename=docker_name, kw_only=True):
+    """The process that answers names and carries what NAT does not: how many of what it holds. `Pid` 0: there is none.
+
+    `Helper` tells the process that outlives the daemon from the daemon itself.
+    """
+
+    pid: int = 0
+    helper: bool = True
+    ports: int = 0
+    resolvers: int = 0
+    networks: int = 0
+    names: int = 0
+    sockets: int = 0
+
+
 class StatusBody(Struct, rename=docker_name, kw_only=True):
     """GET /linkspan/v1/status."""
 
@@ -69,4 +84,5 @@ class StatusBody(Struct, rename=docker_name, kw_only=True):
     firewall: str
     bridges: list[BridgeStatus]
     sandboxes: list[SandboxStatus]
+    data_plane: DataPlaneStatus
     problems: list[ProblemBody]

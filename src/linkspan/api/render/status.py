@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from linkspan.api.bodies.linkspan import (
     BridgeStatus,
+    DataPlaneStatus,
     InterfaceStatus,
     OperationBody,
     PlanBody,
@@ -13,6 +14,7 @@ from linkspan.api.bodies.linkspan import (
 from linkspan.api.host import Host
 from linkspan.engine.preview import Preview
 from linkspan.model.config import Config
+from linkspan.model.dataplane import Load
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
 from linkspan.model.sandboxes import Sandbox
@@ -63,6 +65,22 @@ def sandbox_status(sandbox: Sandbox, networks: Mapping[str, Network], namespace:
             for endpoint in sandbox.endpoints
         ],
         ports=[str(binding) for binding in sandbox.ports],
+    )
+
+
+def data_plane_status(load: Load | None) -> DataPlaneStatus:
+    """Who serves ports and names; None when nobody answers."""
+    if load is None:
+        return DataPlaneStatus()
+    count = load.services.get
+    return DataPlaneStatus(
+        pid=load.pid,
+        helper=load.remote,
+        ports=count("port", 0),
+        resolvers=count("resolver", 0) + count("host resolver", 0),
+        networks=count("zone", 0),
+        names=count("name", 0),
+        sockets=load.sockets,
     )
 
 
