@@ -7,6 +7,7 @@ get lost, until the time is up. Questions that are under way already are not ask
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from linkspan.dataplane.names import upstream
 from linkspan.dataplane.names.cache import Cache, Key, key_of
@@ -60,7 +61,7 @@ class Upstreams:
         if key is None:
             return await self._race(query, note)
         if (task := self._pending.get(key)) is None:
-            task = self._pending[key] = self._tasks.start(self._fetch(key, query, note), "name server asks")
+            task = self._pending[key] = self._tasks.start(partial(self._fetch, key, query, note), "name server asks")
         else:
             note("upstream", "asked already")
         stale = self._cache.stale(key, time.monotonic())
@@ -91,7 +92,8 @@ class Upstreams:
         deadline = time.monotonic() + TOTAL_SECONDS
         try:
             for server, patience, is_last in self._order(failed):
-                running.add(self._tasks.start(self._attempt(server, query, failed, note), f"name server asks {server}"))
+                work = partial(self._attempt, server, query, failed, note)
+                running.add(self._tasks.start(work, f"name server asks {server}"))
                 until = min(time.monotonic() + patience, deadline)
                 while running and (left := until - time.monotonic()) > 0:
                     done, running = await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)

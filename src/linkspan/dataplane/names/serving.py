@@ -5,6 +5,8 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from random import Random
 
 from linkspan.dataplane.names.desk import Desk, Question
@@ -61,17 +63,14 @@ class Service:
         self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self._at_end is not None and not self._asking:
+        if self._at_end is not None and not self._asking and not self._connections:
             self._udp.close()
             self._at_end()
             self._at_end = None
 
-    async def _asked(self, question: Question) -> bytes:
-        self._asking += 1
-        try:
-            return await self._desk.ask(question)
-        finally:
-            self._asking -= 1
+    def _asked(self, _: object) -> None:
+        self._asking -= 1
+        self._end_if_done()
 
     def _datagrams(self) -> None:
         """Answer what has arrived. Everything here is done for every question: the table decides within microseconds.
@@ -94,15 +93,14 @@ class Service:
     def _other(self, data: bytes, client: Client) -> None:
         answer = self._desk.datagram(data)
         if isinstance(answer, Question):
-            _ = self._tasks.start(self._ask(answer, client), "name server forwards")
+            self._asking += 1
+            task = self._tasks.start(partial(self._ask, answer, client), "name server forwards")
+            task.add_done_callback(self._asked)
         elif answer is not None:
             self._send(answer, client)
 
     async def _ask(self, question: Question, client: Client) -> None:
-        try:
-            self._send(await self._asked(question), client)
-        finally:
-            self._end_if_done()
+        self._send(await self._desk.ask(question), client)
 
     def _send(self, answer: bytes, client: Client) -> None:
         try:
@@ -126,9 +124,14 @@ class Service:
             connection.close()
             return
         connection.setblocking(False)
-        task = self._tasks.start(self._serve(connection), "name server connection")
+        task = self._tasks.start(partial(self._serve, connection), "name server connection")
         self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        task.add_done_callback(partial(self._disconnected, connection))
+
+    def _disconnected(self, connection: socket.socket, task: "asyncio.Task[None]") -> None:
+        connection.close()  # nothing to do, unless its task never began
+        self._connections.discard(task)
+        self._end_if_done()
 
     def _resume(self) -> None:
         if self._tcp.fileno() >= 0:
@@ -136,24 +139,20 @@ class Service:
 
     async def _serve(self, connection: socket.socket) -> None:
         """Answer questions in their order until the client has no more."""
-        with connection:
+        reader, writer = await asyncio.open_connection(sock=connection)
+        with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
             try:
-                reader, writer = await asyncio.open_connection(sock=connection)
-                try:
-                    await self._converse(reader, writer)
-                finally:
-                    writer.close()
-            except (OSError, TimeoutError, asyncio.IncompleteReadError):
-                return
+                await self._converse(reader, writer)
             finally:
-                self._end_if_done()
+                writer.close()
+                await writer.wait_closed()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while self._udp.fileno() >= 0 and self._at_end is None:
             data = await self._next(reader)
             answer = self._desk.message(data, STREAM_SIZE)
             if isinstance(answer, Question):
-                answer = await self._asked(answer)
+                answer = await self._desk.ask(answer)
             if answer is None:
                 return
             writer.write(len(answer).to_bytes(2, "big") + answer)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Tasks:
         while self._running:
             await asyncio.wait(self._running)
 
-    def start(self, work: Coroutine[object, object, Value], name: str) -> "asyncio.Task[Value | None]":
+    def start(self, work: Callable[[], Coroutine[object, object, Value]], name: str) -> "asyncio.Task[Value | None]":
         """Run `work`; None comes of it when it fails."""
         task = self._group.create_task(_guarded(work), name=name)
         self._running.add(task)
@@ -39,9 +39,9 @@ class Tasks:
         return task
 
 
-async def _guarded(work: Coroutine[object, object, Value]) -> Value | None:
+async def _guarded(work: Callable[[], Coroutine[object, object, Value]]) -> Value | None:
     try:
-        return await work
+        return await work()
     except Exception:
         log.exception("name server: a question could not be answered")
         return None

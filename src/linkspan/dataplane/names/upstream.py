@@ -10,6 +10,7 @@ from linkspan.dataplane.names.messages import OUR_SIZE, Query, answers_to, is_tr
 
 Open = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
 PORT = 53
+STREAM_SECONDS = 2.0
 
 
 async def ask(open_socket: Open, server: str, query: Query) -> bytes:
@@ -21,8 +22,9 @@ async def ask(open_socket: Open, server: str, query: Query) -> bytes:
     message = request(query, int.from_bytes(os.urandom(2), "big"))
     answer = await _datagram(open_socket, server, message)
     if is_truncated(answer):
-        with suppress(OSError, asyncio.IncompleteReadError):  # what came first is an answer too
-            return await _stream(open_socket, server, message)
+        with suppress(OSError):  # what came first is an answer too
+            async with asyncio.timeout(STREAM_SECONDS):
+                return await _stream(open_socket, server, message)
     return answer
 
 
