@@ -22,16 +22,16 @@ from linkspan.dataplane.relay import Relay
 from linkspan.dataplane.server import Server
 from linkspan.dataplane.services import Services
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("linkspan.daemon.dataplane")  # __name__ is __main__
 
-OPTIONS = ("path=", "build=", "lock=", "listener=", "idle-seconds=", "log-level=")
-IDLE_SECONDS = "10"
+OPTIONS = ("path=", "build=", "lock=", "listener=", "idle-seconds=", "grace-seconds=", "log-level=")
+DEFAULTS = {"--idle-seconds": "10", "--grace-seconds": "10", "--log-level": "info"}
 
 
 def main(argv: Sequence[str]) -> int:
     """Serve until there is nothing left to do. Started by `linkspan.dataplane.starting` only."""
     given, _ = getopt.getopt(list(argv), "", OPTIONS)
-    options = {"--idle-seconds": IDLE_SECONDS, "--log-level": "info", **dict(given)}
+    options = DEFAULTS | dict(given)
     logs.start(options["--log-level"])
     os.chdir("/")
     Path("/proc/self/comm").write_text("linkspan-data")  # at most 15 bytes
@@ -52,6 +52,7 @@ async def _serve(options: Mapping[str, str]) -> None:
             build=options["--build"],
             lock=int(options["--lock"]),
             idle_seconds=float(options["--idle-seconds"]),
+            grace_seconds=float(options["--grace-seconds"]),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -28,6 +28,8 @@ PATIENCE = 10.0
 """Seconds to wait for an answer, a new process included."""
 GREETING = 5.0
 """Seconds in which a process says who it is; one that is connected to but does not is stuck, and ended."""
+PAUSE = 0.05
+"""Seconds before connecting again: should somebody else have come, nobody is to be busy with taking turns."""
 RETRY = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to start a process that does not start."""
 
@@ -47,6 +49,7 @@ class RemoteDataPlane:
         self._spawn = spawn
         self._tasks = tasks
         self._extra = extra
+        self._build = starting.build_id()  # of our own code, whatever is installed while we run
         self._links: set[Link] = set()
         self._link: Link | None = None
         self._linked = asyncio.Event()
@@ -132,19 +135,20 @@ class RemoteDataPlane:
             self._lost.set()
 
     async def _keep(self) -> None:
-        """Start the process again whenever it has ended."""
+        """Connect again whenever the connection is lost, and start the process again if it has ended."""
         while True:
             await self._lost.wait()
-            log.warning("the data plane's process has ended; starting it again")
+            log.warning("the data plane's process has gone")
+            await asyncio.sleep(PAUSE)
             self._use(await self._restored())
             log.info("the data plane's process serves again")
 
     async def _restored(self) -> Link:
-        """A new process that holds what is wanted."""
+        """A connection to a process that holds what is wanted."""
         pauses = iter(RETRY)
         while True:
             try:
-                link = await self._started()
+                link = await self._found() or await self._started()
                 with suppress(LinkspanError):  # a service that is refused was logged there, and keeps nobody waiting
                     await link.change(list(self.wanted().values()), ())
                 return link
@@ -158,11 +162,10 @@ class RemoteDataPlane:
         if end is None:
             return None
         link = self._linked_by(Link(end))
-        build = starting.build_id()
         try:
             async with asyncio.timeout(GREETING):
-                welcome, _ = await link.ask(Hello(PROTOCOL, build), Welcome)
-                if (welcome.protocol, welcome.build) == (PROTOCOL, build):
+                welcome, _ = await link.ask(Hello(PROTOCOL, self._build), Welcome)
+                if (welcome.protocol, welcome.build) == (PROTOCOL, self._build):
                     return link
                 log.info("the data plane's process %d is of another version: it is replaced", welcome.pid)
                 _, leased = await link.ask(Lease(), Done)
@@ -204,11 +207,11 @@ class RemoteDataPlane:
             os.close(lock)
 
     async def _greeted(self, lock: int) -> Link:
-        build = starting.build_id()
-        link = self._linked_by(Link(await starting.start(self._place, lock, build, self._spawn, self._extra)))
+        end = await starting.start(self._place, lock, self._build, self._spawn, self._extra)
+        link = self._linked_by(Link(end))
         try:
             async with asyncio.timeout(PATIENCE):
-                await link.ask(Hello(PROTOCOL, build), Welcome)
+                await link.ask(Hello(PROTOCOL, self._build), Welcome)
         except (TimeoutError, LostError) as error:
             link.close()
             raise UnavailableError(

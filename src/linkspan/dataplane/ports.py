@@ -20,7 +20,7 @@ class Served(Protocol):
     """Something that is being served."""
 
     def close(self) -> None:
-        """Take nothing new; what is under way is finished."""
+        """Take nothing new, and free the port at once; what can be finished without it is."""
         ...
 
 
@@ -29,6 +29,10 @@ class Relaying(Served, Protocol):
 
     def retarget(self, port: HostPort) -> None:
         """Carry new connections as `port` says, from the same sockets."""
+        ...
+
+    def retire(self) -> None:
+        """Take nothing new, since another process has the same sockets; what is under way goes on."""
         ...
 
 

@@ -60,11 +60,19 @@ class Server:
     """Serves `services` to whoever connects to `listener`, which is bound to `path`.
 
     `lock` is the descriptor of the lock that says that this process has the exec root; `idle_seconds` is how long it
-    waits for a daemon before it ends as useless.
+    waits for a daemon before it ends as useless, `grace_seconds` how long it waits for answers when it has retired.
     """
 
     def __init__(
-        self, services: Services, listener: socket.socket, path: Path, *, build: str, lock: int, idle_seconds: float
+        self,
+        services: Services,
+        listener: socket.socket,
+        path: Path,
+        *,
+        build: str,
+        lock: int,
+        idle_seconds: float,
+        grace_seconds: float,
     ) -> None:
         listener.setblocking(False)
         self._services = services
@@ -73,6 +81,7 @@ class Server:
         self._build = build
         self._lock = lock
         self._idle_seconds = idle_seconds
+        self._grace_seconds = grace_seconds
         self._at_start = _identity(path)
         self._tasks = asyncio.TaskGroup()
         self._daemon: Channel | None = None
@@ -231,11 +240,12 @@ class Server:
 
     def _retire(self) -> None:
         log.info("retiring: what is under way is finished")
-        self._services.let_go()
+        self._services.retire()
         self._close_door()
 
     async def _end_when_retired(self) -> None:
         await self._retired.wait()
+        await asyncio.sleep(self._grace_seconds)
         await self._services.drained()
         log.info("retired, and the last connection is over")
         self.end()

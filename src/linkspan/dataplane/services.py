@@ -119,9 +119,18 @@ class Services:
         return await self._names.trace(sandbox, name, type)
 
     def let_go(self) -> None:
-        """Serve nothing new and close all sockets of ours; what is under way is finished, with the names as known."""
+        """End all services, as `drop` does."""
+        for key in tuple(self._entries):
+            self.drop(key)
+
+    def retire(self) -> None:
+        """Serve nothing new, since another process has the same sockets; what is under way goes on."""
         for entry in self._entries.values():
-            _end(entry)
+            if entry.relaying is not None:
+                entry.relaying.retire()
+            if entry.answering is not None:
+                entry.answering.close()
+            close_all(entry.descriptors)
         self._entries.clear()
 
     async def drained(self) -> None:

@@ -34,6 +34,9 @@ class Served:
     def replace(self, value: Resolver | HostResolver) -> None:
         self.value = value
 
+    def retire(self) -> None:
+        self.close()
+
     def close(self) -> None:
         assert not self.closed
         self.closed = True

@@ -1,0 +1,135 @@
+"""The process outlives the daemon, is outlived by it, and is replaced, without a client that notices."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from linkspan.dataplane import starting
+from linkspan.kernel.process import spawn
+from linkspan.model.dataplane import NameEntry
+from linkspan.model.ports import Protocol
+from tests.support.packets import ask, serving
+from tests.support.planes import (
+    ENTRY,
+    PUBLISHED,
+    TCP_PORT,
+    ZONE,
+    PlaneHost,
+    Sockets,
+    close,
+    doomed_daemon,
+    inodes,
+    port,
+    traffic,
+    wanted,
+)
+
+
+async def test_nobody_notices_that_the_daemon_is_killed_and_another_comes(host: PlaneHost) -> None:
+    daemon = await doomed_daemon(host)
+    pid = host.pid
+    async with traffic(host.site) as seen:
+        for _ in range(3):
+            daemon.kill()
+            await daemon.wait()
+            async with host.daemon() as plane:
+                held = await plane.take()
+                changed = NameEntry(ENTRY.network, "s2", ("api",), ENTRY.addresses, "owner")
+                await plane.change([(changed, ())], [])
+                await plane.change([], [changed.key])
+                close(dict(held.values()))
+            await seen.goes_on()
+            daemon = await doomed_daemon(host)
+    assert seen.failures == []
+    assert host.pid == pid
+    daemon.kill()
+    await daemon.wait()
+
+
+async def test_nobody_notices_an_upgrade(host: PlaneHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    sockets = host.everything()
+    async with host.daemon() as plane:
+        await plane.change(list(sockets.items()), ())
+    close(sockets)
+    processes = {host.pid}
+    async with traffic(host.site) as seen:
+        for version in ("newer", "newest"):
+            monkeypatch.setattr(starting, "build_id", lambda version=version: version)
+            async with host.daemon() as plane:
+                held = await plane.take()
+                assert len(held) == len(sockets)
+                close(dict(held.values()))
+                processes.add(host.pid)
+            await seen.goes_on(5)
+    assert seen.failures == []
+    assert len(processes) == 3
+
+
+async def test_the_old_process_ends_with_its_last_connection(host: PlaneHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    sockets = host.everything()
+    async with host.daemon("--grace-seconds", "0.1") as plane:
+        await plane.change(list(sockets.items()), ())
+        old = host.pid
+    assert old is not None
+    async with traffic(host.site):
+        monkeypatch.setattr(starting, "build_id", lambda: "newer")
+        async with host.daemon():
+            await asyncio.sleep(0.5)
+            os.kill(old, 0)
+    await host.gone(old)
+    close(sockets)
+
+
+async def start_of_the_program() -> float:
+    """Seconds that it takes here and now, without anything around it: 0.15 on a machine that does nothing else."""
+    began = time.monotonic()
+    process = await spawn((sys.executable, "-c", "import linkspan.daemon.dataplane"), None)
+    assert await process.wait() == 0
+    return time.monotonic() - began
+
+
+async def test_a_killed_process_is_back_within_a_second_with_the_same_sockets(host: PlaneHost) -> None:
+    published = port(TCP_PORT, relay=7000)
+    sockets = {**host.bind(published), ZONE: [], ENTRY: []}
+    limit = max(1.0, 3 * await start_of_the_program())
+    async with host.daemon() as plane:
+        plane.wanted = lambda: wanted(sockets)
+        await plane.change(list(sockets.items()), ())
+        assert host.pid is not None
+        with serving(host.site, 7000, address="127.0.0.2", name="web"):
+            killed = time.monotonic()
+            os.kill(host.pid, signal.SIGKILL)
+            # The connection waits in the queue of the socket, which is the daemon's as well.
+            assert await ask(host.site, PUBLISHED, TCP_PORT) == "web 127.0.0.1"
+            assert time.monotonic() - killed < limit
+        held = await plane.take()
+        assert inodes(held[published.key][1]) == inodes(sockets[published])
+        assert (await plane.stats()).services == {"port": 1, "zone": 1, "name": 1}
+    close(dict(held.values()))
+    close(sockets)
+
+
+async def test_a_change_while_the_process_is_dead_is_made_when_it_is_back(host: PlaneHost) -> None:
+    async with host.daemon() as plane:
+        plane.wanted = lambda: wanted({ZONE: []})
+        await plane.change([(ZONE, ())], ())
+        assert host.pid is not None
+        os.kill(host.pid, signal.SIGKILL)
+        await plane.change([(ENTRY, ())], ())
+        assert (await plane.stats()).services == {"zone": 1, "name": 1}
+
+
+async def test_one_that_is_refused_does_not_keep_the_others_from_coming_back(host: PlaneHost) -> None:
+    sctp = port(9, relay=9, protocol=Protocol.SCTP)
+    sockets: Sockets = {sctp: [os.open("/dev/null", os.O_RDONLY)], ZONE: []}
+    async with host.daemon() as plane:
+        plane.wanted = lambda: wanted(sockets)
+        assert host.pid is not None
+        os.kill(host.pid, signal.SIGKILL)
+        await plane.change([(ENTRY, ())], ())
+        assert (await plane.stats()).services == {"zone": 1, "name": 1}
+    close(sockets)
