@@ -20,6 +20,7 @@ from linkspan.model.state import State
 from linkspan.plan.addresses import ula_pool
 from linkspan.plan.firewall import Firewall
 from linkspan.plan.objects import KernelObject
+from linkspan.plan.observation import HostFacts
 from linkspan.plan.topology import Planner
 
 ENGINE = sha256(b"engine").hexdigest()
@@ -27,13 +28,14 @@ ENGINE = sha256(b"engine").hexdigest()
 
 @dataclass(frozen=True)
 class Scenario:
-    """One page: `requests` in order, with a sentence on what to see. `config` are the engine's settings."""
+    """One page: `requests` in order, with a sentence on what to see, the engine's settings, and what the host has."""
 
     slug: str
     title: str
     look: str
     requests: Sequence[Request[Any]]
     config: Config = field(default_factory=Config)
+    facts: HostFacts = field(default_factory=HostFacts)
 
 
 def surroundings() -> Surroundings:
@@ -48,9 +50,10 @@ def surroundings() -> Surroundings:
 
 def objects(scenario: Scenario, firewall: Firewall) -> tuple[KernelObject, ...]:
     """Everything the kernel holds once the requests of a scenario are carried out."""
-    planner = Planner(ENGINE, scenario.config, firewall)
+    planner = Planner(ENGINE, scenario.config, firewall).on(scenario.facts)
     state = State()
-    context = Context(state, scenario.config, (*scenario.config.pools, ula_pool(ENGINE)), surroundings())
+    pools = (*scenario.config.pools, ula_pool(ENGINE))
+    context = Context(state, scenario.config, pools, surroundings(), scenario.facts)
     state.apply(settle_predefined(context)[0])
     for request in scenario.requests:
         state.apply(DECISIONS[type(request)](context, request).change)
@@ -144,5 +147,32 @@ SCENARIOS = [
             CreateSandbox("a", networks=["guests"]),
             CreateSandbox("b", networks=["guests"]),
         ],
+    ),
+    Scenario(
+        "names",
+        "Names on a network",
+        "Each sandbox has a name server at 127.0.0.11. Its sockets are on another port, so a server inside may have "
+        "port 53; a table in the namespace leads there and back without tracking connections. The network has the name "
+        "of the host and the records of its labels besides those of sandboxes.",
+        [
+            CreateNetwork("shop", labels={"linkspan.dns/mail": "300 A 10.9.9.9\nTXT v=1"}),
+            CreateSandbox("web", networks=[EndpointRequest("shop", aliases=["www", "*.web"])]),
+            CreateSandbox(
+                "db", networks=[EndpointRequest("shop", links=["web:front"])], dns=["192.0.2.53"], hostname="store"
+            ),
+        ],
+        Config(names=True),
+    ),
+    Scenario(
+        "relay",
+        "What NAT cannot carry",
+        "On a host with IPv6, `8080:80` is published on both families as Docker does it, though the sandbox has IPv4 "
+        "only: the relay leads from one to the other. It alone serves [::1], which is never routed, and the port whose "
+        "server is told the client's address.",
+        [
+            CreateSandbox("web", publish=["8080:80"]),
+            CreateSandbox("local", publish=["[::1]:9000:90", "25:25"], proxy_protocol=["25"]),
+        ],
+        facts=HostFacts(ipv6=True),
     ),
 ]

@@ -114,7 +114,7 @@ def _domain(request: RecordRequest, text: str) -> str:
 
 def _service(request: RecordRequest, text: str) -> str:
     """Priority, weight, port and target (RFC 2782)."""
-    *numbers, target = text.split()
+    *numbers, target = text.split() or [""]
     if len(numbers) != 3 or not all(number.isascii() and number.isdigit() for number in numbers):
         raise _invalid(request, f"{text!r} is not priority, weight, port and target")
     if any(int(number) > 65535 for number in numbers):

@@ -15,7 +15,17 @@ from linkspan.model.errors import (
     UnavailableError,
 )
 from linkspan.model.ports import PortRange, Protocol
-from linkspan.plan.objects import HOST, Bridge, HostPort, KernelObject, Up, Veth
+from linkspan.plan.objects import (
+    HOST,
+    Bridge,
+    HostPort,
+    HostResolver,
+    KernelObject,
+    Redirect,
+    Resolver,
+    Up,
+    Veth,
+)
 from linkspan.plan.operations import Operation, OperationFailedError, Verb
 
 BRIDGE = Bridge("br1", "02:00:00:00:00:01", 1500, "o")
@@ -57,7 +67,18 @@ def test_a_kernel_without_a_feature_is_told_by_its_module(item: KernelObject, fe
 
 
 def test_every_meaning_is_covered() -> None:
-    assert len(MEANINGS) == 6
+    assert len(MEANINGS) == 9
+
+
+def test_names_that_cannot_be_served_say_what_is_in_the_way() -> None:
+    inside = explain(refused(Resolver("5" * 64, ("n",), "o"), errno.EADDRINUSE))
+    assert type(inside) is ConflictError
+    assert "sandbox 555555555555 cannot have port 61053" in inside.message
+    host = explain(refused(HostResolver(IPv4Address("127.0.0.76"), "o"), errno.EADDRINUSE))
+    assert (type(host), host.field, host.value) == (ConflictError, "host_resolver", "127.0.0.76")
+    missing = explain(refused(Redirect("5" * 64, "o"), errno.EOPNOTSUPP))
+    assert type(missing) is UnavailableError
+    assert missing.hint is not None and "libnftables1" in missing.hint
 
 
 @pytest.mark.parametrize(("item", "shown"), [(PORT, "10.0.0.1:80/tcp"), (PORT6, "[::]:80-81/udp")])

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import pytest
 
 from linkspan.model.config import Config
-from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError
+from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, UnavailableError
 from linkspan.model.ports import PortRange
 from linkspan.model.requests import Connect, CreateNetwork, CreateSandbox, Disconnect, Publish, RemoveSandbox, Unpublish
 from linkspan.model.sandboxes import Sandbox
@@ -79,20 +79,89 @@ def test_the_engines_host_binding_is_the_default_of_every_network() -> None:
     assert publish(scene, "9090:80", network="n") == ["10.0.0.1:9090->80/tcp"]
 
 
-def test_loopback_of_ipv6_waits_for_a_relay_and_says_so(scene: Scene) -> None:
-    request = CreateSandbox("x", networks=["dual"], publish=["[::1]:8080:80"])
-    error = scene.refuse(request, InvalidError, "relay", field="publish", value="::1")
-    assert error.hint
+@pytest.mark.parametrize(
+    ("network", "address"),
+    [("dual", "::1"), ("bridge", "::1"), ("bridge", "fd00::7"), ("bridge", "::"), ("six", "127.0.0.1")],
+)
+def test_what_nat_cannot_carry_is_published_all_the_same(scene: Scene, network: str, address: str) -> None:
+    shown = f"[{address}]" if ":" in address else address
+    assert publish(scene, f"{shown}:8080:80", network=network) == [f"{shown}:8080->80/tcp"]
 
 
 @pytest.mark.parametrize(
-    ("network", "address"), [("bridge", "fd00::7"), ("bridge", "::"), ("six", "127.0.0.1"), ("six", "0.0.0.0")]
+    ("network", "address", "reason"),
+    [
+        ("dual", "::1", "does not route ::1"),
+        ("bridge", "fd00::7", "has only IPv4"),
+        ("bridge", "::", "has only IPv4"),
+        ("six", "127.0.0.1", "has only IPv6"),
+        ("six", "0.0.0.0", "has only IPv6"),
+    ],
 )
-def test_an_address_of_a_family_the_sandbox_lacks_waits_for_a_relay(scene: Scene, network: str, address: str) -> None:
+def test_without_the_userland_proxy_it_is_refused(network: str, address: str, reason: str) -> None:
+    scene = Scene(Config(userland_proxy=False))
+    scene.do(CreateNetwork("dual", ipv6=True))
+    scene.do(CreateNetwork("six", ipv4=False, ipv6=True))
     shown = f"[{address}]" if ":" in address else address
     request = CreateSandbox("x", networks=[network], publish=[f"{shown}:8080:80"])
-    error = scene.refuse(request, InvalidError, "relay", field="publish", value=address)
-    assert f"has only IPv{4 if ':' in address else 6}" in error.message
+    error = scene.refuse(request, InvalidError, "the userland proxy", field="publish", value=address)
+    assert reason in error.message
+    assert error.hint
+
+
+def test_sctp_that_the_relay_would_have_to_carry_is_refused_where_the_kernel_has_no_sockets_for_it() -> None:
+    request = CreateSandbox("x", publish=["[::1]:8080:80/sctp"])
+    error = Scene().refuse(request, UnavailableError, "no SCTP sockets", field="publish", value="::1")
+    assert error.hint
+    assert bindings(Scene(facts=HostFacts(sctp=True)).do(request)) == ["[::1]:8080->80/sctp"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "config", "text", "expected"),
+    [
+        (HostFacts(ipv6=True), Config(), "8080:80", ["0.0.0.0:8080->80/tcp", "[::]:8080->80/tcp"]),
+        (HostFacts(ipv6=True), Config(), "127.0.0.1:8080:80", ["127.0.0.1:8080->80/tcp"]),
+        (HostFacts(ipv6=False), Config(), "8080:80", ["0.0.0.0:8080->80/tcp"]),
+        (HostFacts(ipv6=True), Config(userland_proxy=False), "8080:80", ["0.0.0.0:8080->80/tcp"]),
+        (HostFacts(ipv6=True), Config(), "8080:80/sctp", ["0.0.0.0:8080->80/sctp"]),
+    ],
+    ids=["relay", "one address", "no IPv6", "no relay", "no SCTP sockets"],
+)
+def test_a_host_with_ipv6_is_listened_on_there_too_when_the_relay_can_carry_it(
+    facts: HostFacts, config: Config, text: str, expected: list[str]
+) -> None:
+    assert bindings(Scene(config, facts).do(CreateSandbox("x", publish=[text]))) == expected
+
+
+def test_ports_that_are_told_the_clients_address_are_marked(scene: Scene) -> None:
+    sandbox = scene.do(
+        CreateSandbox("x", publish=["25:25", "80:80", "90-91:90-91"], proxy_protocol=["25", "90-91/tcp"])
+    )
+    assert {str(b.target) for b in sandbox.ports if b.proxy_protocol} == {"25", "90-91"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("81", "no published range"),
+        ("90", "no published range"),
+        ("53/udp", "TCP only"),
+        ("x", "is not a port"),
+        ("25/icmp", "not one of tcp, udp, sctp"),
+        ("", "is not a port"),
+    ],
+)
+def test_telling_the_clients_address_to_a_port_that_is_not_published_is_refused(
+    scene: Scene, text: str, reason: str
+) -> None:
+    request = CreateSandbox("x", publish=["25:25", "53:53/udp", "90-91:90-91"], proxy_protocol=[text])
+    scene.refuse(request, InvalidError, reason, field="proxy_protocol", value=text)
+
+
+def test_without_the_userland_proxy_nobody_can_tell_the_clients_address() -> None:
+    request = CreateSandbox("x", publish=["25:25"], proxy_protocol=["25"])
+    scene = Scene(Config(userland_proxy=False))
+    scene.refuse(request, InvalidError, "userland proxy is turned off", field="proxy_protocol", value="25")
 
 
 @pytest.mark.parametrize("text", ["0:80", "70000:80", "80:", "x:80", "80/icmp", "1.2.3:80:80", ""])
