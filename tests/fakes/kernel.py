@@ -17,7 +17,6 @@ from linkspan.model.errors import NotFoundError, UnavailableError
 from linkspan.model.ports import Protocol
 from linkspan.plan.objects import (
     Bridge,
-    HostPort,
     IptablesChain,
     IptablesRule,
     KernelObject,
@@ -176,9 +175,9 @@ class FakeKernel:
         return Load(os.getpid(), services, 0, remote=False)
 
     async def close(self) -> None:
-        """What lives in the process goes: the sockets that hold ports. The rest stays for the next engine."""
+        """What lives in the process goes: host ports, and what is served. The rest stays for the next engine."""
         for item in tuple(self.objects.values()):
-            if isinstance(item, HostPort):
+            if isinstance(item, Service):
                 self._machine.lose(item)
 
 

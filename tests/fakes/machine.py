@@ -7,16 +7,18 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from linkspan.model.addressing import IPAddress, Version
-from linkspan.model.ports import Protocol
+from linkspan.model.ports import PortRange, Protocol
 from linkspan.plan.objects import (
     HOST,
     Address,
     Bridge,
     HostPort,
+    HostResolver,
     KernelObject,
     Key,
     Namespace,
     Redirect,
+    Resolver,
     Route,
     Sysctl,
     Up,
@@ -91,8 +93,18 @@ class Machine:
                 self._require_namespace(where)
                 if link and (where, link) not in self._contents:
                     raise RefusedError(errno.ENOENT)
+            case _:
+                self._check_service(item)
+
+    def _check_service(self, item: KernelObject) -> None:
+        match item:
             case HostPort():
                 self._check_port(item)
+            case HostResolver(address=address, owner=owner):
+                for protocol in (Protocol.UDP, Protocol.TCP):
+                    self._check_port(HostPort(protocol, address, PortRange(53, 53), owner))
+            case Redirect(where=where) | Resolver(sandbox=where):
+                self._require_namespace(where)
 
     def _require_namespace(self, where: str) -> None:
         if where != HOST and ("namespace", where) not in self.objects:
