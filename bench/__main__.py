@@ -7,7 +7,20 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from bench import commands, containers, dockerd, endpoints, figures, fleet, latency, networks, ranges, share, takeover
+from bench import (
+    commands,
+    containers,
+    dockerd,
+    endpoints,
+    figures,
+    fleet,
+    latency,
+    names,
+    networks,
+    ranges,
+    share,
+    takeover,
+)
 from bench.figures import Row
 from bench.rooms import Rooms
 
@@ -23,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[Rooms], Awaitable[Sequence[Row | str]]]] = {
     "fleet": fleet.measure,
     "run": containers.compare,
     "command": commands.compare,
+    "names": names.compare,
 }
 """What is measured by name: rows, and notes on what could not be measured."""
 
