@@ -79,7 +79,8 @@ def _entries(archive: Path) -> list[tuple[Reference, ...] | None]:
             index = _member(tar, "manifest.json")
             layout = None if index is not None else _member(tar, "index.json")
     except (tarfile.TarError, OSError, EOFError, zlib.error, LZMAError, ValueError) as error:
-        raise InvalidError(f"invalid archive: {error}", field="body") from error
+        reason = (str(error) or "it is truncated").splitlines()[0].strip(":")
+        raise InvalidError(f"invalid archive: {reason}", field="body") from error
     if index is None and layout is None:
         raise InvalidError("invalid archive: it has no manifest.json", field="body")
     return [None] if index is None else _parsed(index)

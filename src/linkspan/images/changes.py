@@ -52,15 +52,14 @@ def _split(text: str) -> list[str]:
 
 def _pairs(text: str) -> dict[str, str]:
     """`a=b c=d`, or the old form `a b`."""
-    first = text.partition(" ")[0]
-    if "=" not in first:
-        name, _, value = text.partition(" ")
-        pairs = {name: value.strip()}
+    if "=" in text.partition(" ")[0]:
+        words = [word.partition("=") for word in _split(text)]
     else:
-        pairs = dict(word.partition("=")[::2] for word in _split(text))
-    if not all(pairs):
+        name, blank, value = text.partition(" ")
+        words = [(name, blank and "=", value.strip())]
+    if not all(name and equals for name, equals, _ in words):
         raise InvalidError(f"cannot read {text!r}: expected NAME=VALUE", field="changes", value=text)
-    return pairs
+    return {name: value for name, _, value in words}
 
 
 def _env(config: ImageConfig, text: str) -> ImageConfig:

@@ -44,7 +44,7 @@ class Puller:
                 source = wanted.with_digest(choose(listed, platform).digest)
                 found = await self.transport.manifest(source, credentials, scratch)
             say(ImageProgress(f"Pulling from {wanted.path}", wanted.tag or wanted.digest))
-            names = [wanted.with_digest(digest), *([wanted] if wanted.tag and not wanted.digest else [])]
+            names = [*([wanted] if wanted.tag and not wanted.digest else []), wanted.with_digest(digest)]
             image, news = await self._taken(found, source, names, credentials, scratch, say)
         say(ImageProgress(f"Digest: {digest}"))
         status = "Downloaded newer image for" if news else "Image is up to date for"
