@@ -18,8 +18,10 @@ from typing import Any, Self
 import aiohttp
 
 from linkspan.containers.spec import cgroup
+from linkspan.dataplane.starting import Place, holder
 from linkspan.kernel import native
-from linkspan.kernel.mounts import mounts, remove_cgroup, unmount
+from linkspan.kernel.cgroups import remove_cgroup
+from linkspan.kernel.mounts import mounts, unmount
 from linkspan.kernel.process import spawn
 from linkspan.lab.hosts import lab
 from linkspan.wiring import open_kernel
@@ -175,6 +177,8 @@ class Mooring:
         """Take away what a failed test has left."""
         bundles = self.exec_root / "containers"
         _kill(pids_of(bundles))
+        if (data_plane := holder(Place(self.exec_root))) is not None:
+            _kill([data_plane])
         async with asyncio.timeout(PATIENCE):
             for id in names(bundles):
                 while (members := remove_cgroup(cgroup(id))) is not None:

@@ -10,10 +10,12 @@ import os
 import signal
 import socket
 import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -42,7 +44,7 @@ ENTRY = NameEntry("n1", "s1", ("web",), (ip_address("10.0.0.2"),), "owner")
 
 Sockets = Mapping[Service, Sequence[int]]
 Once = Callable[[], Awaitable[None]]
-Client = Callable[[Site], AbstractAsyncContextManager[Once]]
+Client = Callable[["Ways"], AbstractAsyncContextManager[Once]]
 
 
 def port(first: int, last: int = 0, *, relay: int = 0, protocol: Protocol = Protocol.TCP) -> HostPort:
@@ -58,6 +60,12 @@ class PlaneHost:
     def __init__(self, namespace: Path, exec_root: Path) -> None:
         self.site = Site("host", namespace)
         self.place = Place(exec_root)
+
+    @property
+    def ways(self) -> "Ways":
+        """Those of `everything`."""
+        published = (self.site, PUBLISHED, TCP_PORT, UDP_PORT, self.site, SANDBOX)
+        return Ways(*published, self.site, (RESOLVER, DNS_PORT), ENTRY.names[0], str(ENTRY.addresses[0]))
 
     @property
     def pid(self) -> int | None:
@@ -195,17 +203,46 @@ class Traffic:
             )
 
 
+@dataclass(frozen=True)
+class Ways:
+    """Where clients and servers are: servers at `address`, which is published to the clients; a name to ask for."""
+
+    clients: Site
+    published: str
+    tcp: int
+    udp: int
+    servers: Site
+    address: str
+    asking: Site
+    resolver: tuple[str, int]
+    name: str
+    answer: str
+
+    @property
+    def version(self) -> int:
+        """The family of the clients."""
+        return ip_address(self.published).version
+
+    @contextmanager
+    def client(self, kind: int, port: int) -> Iterator[socket.socket]:
+        """A socket for clients; a datagram socket is connected."""
+        with self.clients.socket(self.version, kind) as made:
+            if kind == socket.SOCK_DGRAM:
+                made.connect((self.published, port))
+            yield made
+
+
 @asynccontextmanager
-async def traffic(site: Site) -> AsyncIterator[Traffic]:
+async def traffic(ways: Ways) -> AsyncIterator[Traffic]:
     """Connections, connections that stay, datagrams and questions, as fast as they are answered, until the block ends.
 
     It begins when each has succeeded, and ends when each has succeeded once more.
     """
     seen, stopping = Traffic(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        servers = [tasks.create_task(_tcp_server(site)), tasks.create_task(_udp_server(site))]
+        servers = [tasks.create_task(_tcp_server(ways)), tasks.create_task(_udp_server(ways))]
         clients = [
-            tasks.create_task(_client(site, kind, make, seen, stopping))
+            tasks.create_task(_client(ways, kind, make, seen, stopping))
             for kind, make in _KINDS.items()
             for _ in range(CLIENTS)
         ]
@@ -218,8 +255,8 @@ async def traffic(site: Site) -> AsyncIterator[Traffic]:
             server.cancel()
 
 
-async def _client(site: Site, kind: str, make: Client, seen: Traffic, stopping: asyncio.Event) -> None:
-    async with make(site) as once:
+async def _client(ways: Ways, kind: str, make: Client, seen: Traffic, stopping: asyncio.Event) -> None:
+    async with make(ways) as once:
         while not stopping.is_set():
             try:
                 async with asyncio.timeout(PATIENCE):
@@ -238,40 +275,39 @@ async def _exchange(client: socket.socket, data: bytes) -> None:
 
 
 @asynccontextmanager
-async def _connections(site: Site) -> AsyncIterator[Once]:
+async def _connections(ways: Ways) -> AsyncIterator[Once]:
     async def once() -> None:
-        with site.socket(4, socket.SOCK_STREAM) as client:
-            await asyncio.get_running_loop().sock_connect(client, (PUBLISHED, TCP_PORT))
+        with ways.client(socket.SOCK_STREAM, ways.tcp) as client:
+            await asyncio.get_running_loop().sock_connect(client, (ways.published, ways.tcp))
             await _exchange(client, b"connection")
 
     yield once
 
 
 @asynccontextmanager
-async def _stream(site: Site) -> AsyncIterator[Once]:
-    with site.socket(4, socket.SOCK_STREAM) as client:
-        await asyncio.get_running_loop().sock_connect(client, (PUBLISHED, TCP_PORT))
+async def _stream(ways: Ways) -> AsyncIterator[Once]:
+    with ways.client(socket.SOCK_STREAM, ways.tcp) as client:
+        await asyncio.get_running_loop().sock_connect(client, (ways.published, ways.tcp))
         yield lambda: _exchange(client, b"stream")
 
 
 @asynccontextmanager
-async def _datagrams(site: Site) -> AsyncIterator[Once]:
-    with site.socket(4, socket.SOCK_DGRAM) as client:
-        client.connect((PUBLISHED, UDP_PORT))
+async def _datagrams(ways: Ways) -> AsyncIterator[Once]:
+    with ways.client(socket.SOCK_DGRAM, ways.udp) as client:
         yield lambda: _exchange(client, b"datagram")
 
 
 @asynccontextmanager
-async def _questions(site: Site) -> AsyncIterator[Once]:
-    with site.socket(4, socket.SOCK_DGRAM) as client:
-        client.connect((RESOLVER, DNS_PORT))
+async def _questions(ways: Ways) -> AsyncIterator[Once]:
+    with ways.asking.socket(4, socket.SOCK_DGRAM) as client:
+        client.connect(ways.resolver)
 
         async def once() -> None:
-            question = dns.message.make_query("web", "A")
+            question = dns.message.make_query(ways.name, "A")
             loop = asyncio.get_running_loop()
             await loop.sock_sendall(client, question.to_wire())
             answer = dns.message.from_wire(await loop.sock_recv(client, 4096))
-            assert answer.id == question.id and "10.0.0.2" in str(answer.answer[0]), answer
+            assert answer.id == question.id and ways.answer in str(answer.answer[0]), answer
 
         yield once
 
@@ -284,8 +320,8 @@ _KINDS: dict[str, Client] = {
 }
 
 
-async def _tcp_server(site: Site) -> None:
-    server = await asyncio.start_server(_echo, sock=bound(site, SANDBOX, 7000))
+async def _tcp_server(ways: Ways) -> None:
+    server = await asyncio.start_server(_echo, sock=bound(ways.servers, ways.address, 7000))
     async with server:
         await server.serve_forever()
 
@@ -297,12 +333,23 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
 
 
-async def _udp_server(site: Site) -> None:
+async def _udp_server(ways: Ways) -> None:
     loop = asyncio.get_running_loop()
-    with bound(site, SANDBOX, 7001, "udp") as server:
+    with bound(ways.servers, ways.address, 7001, "udp") as server:
         while True:
             data, client = await loop.sock_recvfrom(server, 1024)
             loop.call_later(ANSWERING, server.sendto, data, client)
+
+
+async def a_second() -> float:
+    """The second in which a process is to be back, or what it is on a machine that is too busy for that.
+
+    The program itself takes 0.13 s of the processor to start, so a machine with nothing else to do needs 0.2.
+    """
+    began = time.monotonic()
+    process = await spawn((sys.executable, "-c", "import linkspan.daemon.dataplane"), None)
+    assert await process.wait() == 0
+    return max(1.0, 3 * (time.monotonic() - began))
 
 
 async def doomed_daemon(host: PlaneHost) -> Process:

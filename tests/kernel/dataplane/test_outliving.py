@@ -3,13 +3,11 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 
 import pytest
 
 from linkspan.dataplane import starting
-from linkspan.kernel.process import spawn
 from linkspan.model.dataplane import NameEntry
 from linkspan.model.ports import Protocol
 from tests.support.packets import ask, serving
@@ -20,6 +18,7 @@ from tests.support.planes import (
     ZONE,
     PlaneHost,
     Sockets,
+    a_second,
     close,
     doomed_daemon,
     inodes,
@@ -32,7 +31,7 @@ from tests.support.planes import (
 async def test_nobody_notices_that_the_daemon_is_killed_and_another_comes(host: PlaneHost) -> None:
     daemon = await doomed_daemon(host)
     pid = host.pid
-    async with traffic(host.site) as seen:
+    async with traffic(host.ways) as seen:
         for _ in range(3):
             daemon.kill()
             await daemon.wait()
@@ -56,7 +55,7 @@ async def test_nobody_notices_an_upgrade(host: PlaneHost, monkeypatch: pytest.Mo
         await plane.change(list(sockets.items()), ())
     close(sockets)
     processes = {host.pid}
-    async with traffic(host.site) as seen:
+    async with traffic(host.ways) as seen:
         for version in ("newer", "newest"):
             monkeypatch.setattr(starting, "build_id", lambda version=version: version)
             async with host.daemon() as plane:
@@ -75,7 +74,7 @@ async def test_the_old_process_ends_with_its_last_connection(host: PlaneHost, mo
         await plane.change(list(sockets.items()), ())
         old = host.pid
     assert old is not None
-    async with traffic(host.site):
+    async with traffic(host.ways):
         monkeypatch.setattr(starting, "build_id", lambda: "newer")
         async with host.daemon():
             await asyncio.sleep(0.5)
@@ -84,18 +83,10 @@ async def test_the_old_process_ends_with_its_last_connection(host: PlaneHost, mo
     close(sockets)
 
 
-async def start_of_the_program() -> float:
-    """Seconds that it takes here and now, without anything around it: 0.15 on a machine that does nothing else."""
-    began = time.monotonic()
-    process = await spawn((sys.executable, "-c", "import linkspan.daemon.dataplane"), None)
-    assert await process.wait() == 0
-    return time.monotonic() - began
-
-
 async def test_a_killed_process_is_back_within_a_second_with_the_same_sockets(host: PlaneHost) -> None:
     published = port(TCP_PORT, relay=7000)
     sockets = {**host.bind(published), ZONE: [], ENTRY: []}
-    limit = max(1.0, 3 * await start_of_the_program())
+    limit = await a_second()
     async with host.daemon() as plane:
         plane.wanted = lambda: wanted(sockets)
         await plane.change(list(sockets.items()), ())
