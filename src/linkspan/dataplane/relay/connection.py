@@ -15,14 +15,13 @@ from typing import Protocol as Interface
 
 from linkspan.dataplane.relay.flow import Flow
 from linkspan.dataplane.relay.pipes import Pipes
-from linkspan.dataplane.relay.poller import EDGES, READABLE, WRITABLE, Poller
+from linkspan.dataplane.relay.poller import EDGES, READABLE, WRITABLE, Handler, Poller
 
 log = logging.getLogger(__name__)
 
 _BOTH_WAYS = EDGES | select.EPOLLOUT
 _RESET = struct.pack("ii", 1, 0)
 """`SO_LINGER` without time: closing is a reset."""
-
 
 KEEPALIVE_SECONDS = 15
 """After so much silence the other side is asked whether it is still there, as the docker-proxy does."""
@@ -69,12 +68,11 @@ class Connection:
             error = self._target.connect_ex(address)  # asks whether it is complete
         if error == errno.EALREADY:
             self._up.watched = True
-            self._owner.poller.add(self._target.fileno(), _BOTH_WAYS, self._target_ready)
+            self._watch(self._target, _BOTH_WAYS, self._target_ready)
         elif error:
             self._refused(error)
-        else:
-            self._owner.poller.add(self._target.fileno(), EDGES, self._target_ready)
-            self._begin()
+        elif self._watch(self._target, EDGES, self._target_ready):
+            self._begin(0)
 
     def grow_old(self) -> None:
         """Called once, some seconds after the start: the target has to be there by now, and silence is watched.
@@ -97,11 +95,22 @@ class Connection:
         log.info("relay: cannot reach the sandbox: %s", os.strerror(error))
         self.reset()
 
-    def _begin(self) -> None:
+    def _begin(self, events: int) -> None:
         """The target is there: hand on what the client has sent already, then watch the client too."""
         self._connected = True
-        if self._carry(self._up):
-            self._owner.poller.add(self._client.fileno(), EDGES, self._client_ready)
+        if not self._carry(self._up) or not self._watch(self._client, EDGES, self._client_ready):
+            return
+        if events & READABLE:
+            self._ready(events, self._down, self._up)
+
+    def _watch(self, side: socket.socket, events: int, handler: Handler) -> bool:
+        """Have the handler called; False when there is no memory for that, and the connection is broken off."""
+        try:
+            self._owner.poller.add(side.fileno(), events, handler)
+        except OSError:
+            self.reset()
+            return False
+        return True
 
     def _target_ready(self, events: int) -> None:
         if self._connected:
@@ -109,7 +118,7 @@ class Connection:
         elif error := self._target.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._refused(error)
         elif events & select.EPOLLOUT:
-            self._begin()
+            self._begin(events)
 
     def _client_ready(self, events: int) -> None:
         self._ready(events, self._up, self._down)

@@ -89,6 +89,11 @@ class Relay:
         served.retarget(port)
         return served
 
+    @property
+    def in_flight(self) -> int:
+        """How many TCP connections there are."""
+        return len(self._connections)
+
     async def drained(self) -> None:
         """Wait until no TCP connection is in flight."""
         await self._drained.wait()

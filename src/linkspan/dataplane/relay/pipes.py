@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 SIZE = 1 << 19
-"""Bytes a pipe is asked to hold. Up to here more saves system calls; the kernel allows users twice that (pipe-max-size)."""
+"""Bytes a pipe is asked to hold. Up to here more saves system calls; any user may have twice that (pipe-max-size)."""
 SPARE = 16
 """Empty pipes kept for the next flow."""
 

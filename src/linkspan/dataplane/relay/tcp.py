@@ -33,6 +33,8 @@ class TcpPort:
         self._relay = relay
         self._listener = listener
         self._accepted = listener.family
+        self._expected = 1
+        """How many clients are likely to wait, so that most rounds end without an error to find that out."""
         self._proxy_protocol = False
         self._pause: asyncio.TimerHandle | None = None
         listener.setblocking(False)
@@ -74,9 +76,11 @@ class TcpPort:
 
     def _ready(self, _events: int) -> None:
         try:
-            for _ in range(ACCEPTED):
+            for _ in range(self._expected):
                 self._accept()
+            self._expected = min(2 * self._expected, ACCEPTED)
         except OSError as error:
+            self._expected = 1
             if error.errno not in PASSING:
                 self._slow_down(error)
 
