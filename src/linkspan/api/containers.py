@@ -9,6 +9,7 @@ from linkspan.api.bodies.inspect import ContainerBody, ContainerItem
 from linkspan.api.calls import Call, Route, answer, done, encoded
 from linkspan.api.creation import container_request, warnings
 from linkspan.api.endpoints import completed
+from linkspan.api.defaults import sourced
 from linkspan.api.filters import parse_filters
 from linkspan.api.render.containers import container_body, container_item
 from linkspan.api.selection import FILTERS, Selection
@@ -23,9 +24,11 @@ MAX_WINDOW = 65535
 async def create(call: Call) -> web.StreamResponse:
     """POST /containers/create."""
     body = await call.body(ContainerCreate)
-    wanted = call.rooms.preferences.completed(container_request(call.text("name"), body))
-    container = await call.rooms.containers.create(wanted)
-    return answer(ContainerCreated(id=container.id, warnings=warnings(body)), 201)
+    with sourced(call.rooms.images, body, call.text("platform")) as (body, source):
+        wanted = call.rooms.preferences.completed(container_request(call.text("name"), body, source))
+        container = await call.rooms.containers.create(wanted)
+    said = warnings(body, call.rooms.containers.abilities.lacking)
+    return answer(ContainerCreated(id=container.id, warnings=said), 201)
 
 
 async def list_containers(call: Call) -> web.StreamResponse:
@@ -36,16 +39,23 @@ async def list_containers(call: Call) -> web.StreamResponse:
     every = call.flag("all") or limit > 0 or chosen.wants_all
     pairs = [(container, sandbox_of(call, container)) for container in reversed(rooms.containers.all())]
     found = [
-        container_item(container, sandbox, rooms.engine.networks, call.now)
+        container_item(container, sandbox, rooms.engine.networks, call.now, rooms.containers.volumes.locate)
         for container, sandbox in pairs
-        if (every or container.state.status is Status.RUNNING) and chosen.takes(container, sandbox)
+        if (every or container.state.active) and chosen.takes(container, sandbox)
     ]
-    return answer(found[:limit] if limit > 0 else found)
+    found = found[:limit] if limit > 0 else found
+    for item in found:
+        if item.image_id:
+            item.image = rooms.images.shown(item.image, item.image_id)
+    if call.flag("size"):
+        for item in found:
+            item.size_rw, item.size_root_fs = await rooms.containers.meter.sizes(rooms.containers.get(item.id))
+    return answer(found)
 
 
 def sandbox_of(call: Call, container: Container) -> Sandbox | None:
     """The sandbox of a container that runs: its own, or the one it shares."""
-    if container.state.status is not Status.RUNNING:
+    if not container.state.running:
         return None
     return call.rooms.engine.sandboxes.get(container.id)
 
@@ -55,7 +65,9 @@ async def inspect(call: Call) -> web.StreamResponse:
     container = call.rooms.containers.get(call.name())
     sandbox = sandbox_of(call, container)
     key = "" if sandbox is None else str(call.rooms.engine.sandbox(sandbox.id).namespace or "")
-    body = container_body(container, sandbox, call.rooms.engine.networks, key)
+    body = container_body(container, sandbox, call.rooms.engine.networks, key, call.rooms.containers.volumes.locate)
+    if call.flag("size"):
+        body.size_rw, body.size_root_fs = await call.rooms.containers.meter.sizes(container)
     return answer(completed(body, container, call))
 
 
@@ -114,24 +126,26 @@ async def rename(call: Call) -> web.StreamResponse:
 
 
 async def remove(call: Call) -> web.StreamResponse:
-    """DELETE /containers/{id}. There are no volumes that `v` could remove."""
+    """DELETE /containers/{id}."""
     if call.flag("link"):
         raise InvalidError("links are not supported", field="link")
-    await call.rooms.containers.remove(call.name(), force=call.flag("force"))
+    await call.rooms.containers.remove(call.name(), force=call.flag("force"), volumes=call.flag("v"))
     return done()
 
 
 async def prune(call: Call) -> web.StreamResponse:
     """POST /containers/prune: every container that does not run."""
-    removed = []
+    removed, freed = [], 0
     for container in _ended(call):
         try:
+            size, _ = await call.rooms.containers.meter.sizes(container)
             await call.rooms.containers.remove(container.id)
         except LinkspanError:  # somebody started it, or removed it, in the meantime
             continue
         removed.append(container.id)
-    call.rooms.announce("container", "prune", "", call.now, reclaimed="0")
-    return answer(ContainersPruned(containers_deleted=removed or None))
+        freed += size
+    call.rooms.announce("container", "prune", "", call.now, reclaimed=str(freed))
+    return answer(ContainersPruned(containers_deleted=removed or None, space_reclaimed=freed))
 
 
 def _ended(call: Call) -> Sequence[Container]:
@@ -175,7 +189,7 @@ ROUTES = (
         query={
             "all": "also those that do not run",
             "limit": "the newest so many",
-            "size": "accepted, and without effect",
+            "size": "how much they have written, and how large they are",
             "filters": "JSON: keys with the values of which one has to match",
         },
     ),
@@ -186,7 +200,7 @@ ROUTES = (
         "Create a container",
         {201: ContainerCreated},
         body=ContainerCreate,
-        query={"name": "its name", "platform": "accepted, and without effect"},
+        query={"name": "its name", "platform": "what the image must be for"},
         changes=True,
     ),
     Route(
@@ -198,7 +212,9 @@ ROUTES = (
         query={"filters": "JSON: label, label!, until"},
         changes=True,
     ),
-    Route("GET", f"{_ONE}/json", inspect, "Inspect a container", {200: ContainerBody}, query={"size": "no effect"}),
+    Route(
+        "GET", f"{_ONE}/json", inspect, "Inspect a container", {200: ContainerBody}, query={"size": "how large it is"}
+    ),
     Route("POST", f"{_ONE}/start", start, "Start a container", {204: None, 304: None}, changes=True),
     Route("POST", f"{_ONE}/stop", stop, "Stop a container", {204: None, 304: None}, query=_END, changes=True),
     Route("POST", f"{_ONE}/restart", restart, "Restart a container", {204: None}, query=_END, changes=True),
@@ -221,7 +237,7 @@ ROUTES = (
         remove,
         "Remove a container",
         {204: None},
-        query={"force": "kill it if it runs", "v": "accepted, and without effect", "link": "must be false"},
+        query={"force": "kill it if it runs", "v": "with the volumes that were made for it", "link": "must be false"},
         changes=True,
     ),
 )

@@ -3,32 +3,41 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from linkspan.api.bodies.containers import ContainerCreate, HostConfig, MountBody, PortBody, TmpfsOptions
+from linkspan.api import limits
+from linkspan.api.bodies.containers import ContainerCreate, HostConfig, PortBody
 from linkspan.api.bodies.networks import EndpointBody
+from linkspan.api.defaults import Source, words
+from linkspan.api.mounting import mounts
 from linkspan.api.networks import endpoint_request
 from linkspan.api.publishing import exposed_ports, publish_texts
 from linkspan.containers.checks import has_own_network
-from linkspan.model.containers import CreateContainer, Mount, MountKind
+from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import InvalidError, NotFoundError
 from linkspan.model.requests import EndpointRequest
 
 _DEFAULT_SHM = CreateContainer("", "", ()).shm_size
-_BIND_OPTIONS = frozenset({"rprivate", "private", "rshared", "shared", "rslave", "slave"})
 
 
-def container_request(name: str, body: ContainerCreate) -> CreateContainer:
-    """The request. Raises `NotFoundError` for an image (there are none), and `InvalidError` in Docker's words."""
-    argv = (*_words(body.entrypoint), *_words(body.cmd))
+def container_request(name: str, body: ContainerCreate, source: Source | None = None) -> CreateContainer:
+    """The request for a container from an image, whose defaults are in the body already, or from a directory.
+
+    Raises `NotFoundError` for an image that is not there, and `InvalidError` in Docker's words.
+    """
+    entrypoint = words(body.entrypoint)
+    argv = (*entrypoint, *words(body.cmd))
     if not (body.image or body.rootfs or argv):
         raise InvalidError("Config cannot be empty in order to create a container", field="body")
-    if not body.rootfs:
+    if source is None and not body.rootfs:
         raise NotFoundError(f"No such image: {_tagged(body.image)}", field="Image", value=body.image)
     host = body.host_config
     exposed = exposed_ports(body.exposed_ports)
     return CreateContainer(
         name=name,
-        rootfs=body.rootfs,
+        rootfs=body.rootfs if source is None else str(source.root),
         argv=argv,
+        entrypoint=len(entrypoint),
+        image="" if source is None else body.image,
+        image_id="" if source is None else source.image.id,
         env=tuple(body.env),
         workdir=body.working_dir,
         user=body.user,
@@ -48,7 +57,7 @@ def container_request(name: str, body: ContainerCreate) -> CreateContainer:
         dns_options=tuple(host.dns_options),
         extra_hosts=tuple(host.extra_hosts),
         links=() if _is_named(host.network_mode) else tuple(host.links),
-        mounts=tuple(_mounts(host)),
+        mounts=tuple(mounts(host, body.volumes)),
         cap_add=tuple(host.cap_add),
         cap_drop=tuple(host.cap_drop),
         privileged=host.privileged,
@@ -58,25 +67,37 @@ def container_request(name: str, body: ContainerCreate) -> CreateContainer:
         stop_signal=body.stop_signal or "SIGTERM",
         stop_timeout=10 if body.stop_timeout is None else body.stop_timeout,
         auto_remove=host.auto_remove,
+        resources=limits.resources(host),
+        restart=limits.restart_policy(host.restart_policy),
+        health=limits.health_check(body.healthcheck),
+        ulimits=limits.ulimits(host.ulimits),
+        devices=limits.devices(host.devices),
+        device_rules=tuple(host.device_cgroup_rules),
+        group_add=tuple(host.group_add),
+        security=tuple(host.security_opt),
+        masked_paths=None if host.masked_paths is None else tuple(host.masked_paths),
+        read_only_paths=None if host.readonly_paths is None else tuple(host.readonly_paths),
+        init=host.init,
+        ipc=host.ipc_mode,
+        pid=host.pid_mode,
+        uts=host.uts_mode,
+        cgroup_namespace=host.cgroupns_mode,
+        oom_score_adj=host.oom_score_adj,
+        volumes_from=tuple(host.volumes_from),
     )
 
 
-def warnings(body: ContainerCreate) -> list[str]:
-    """What was asked for and has no effect here yet."""
+def warnings(body: ContainerCreate, lacking: frozenset[str]) -> list[str]:
+    """What was asked for and has no effect; `lacking` are the limits that the machine does not know."""
     host = body.host_config
     ignored = {
-        "restart policies": host.restart_policy.name not in ("", "no"),
-        "memory and CPU limits": bool(host.memory or host.nano_cpus),
-        "health checks": body.healthcheck is not None and body.healthcheck.get("Test") not in (None, [], ["NONE"]),
-        "devices": bool(host.devices),
-        "ulimits": bool(host.ulimits),
-        "an init process": host.init,
+        "parents of control groups": bool(host.cgroup_parent),
+        "weights of single block devices": bool(host.blkio_weight_device),
+        "limits of kernel memory": bool(host.kernel_memory),
+        "namespaces of users": host.userns_mode not in ("", "host"),
     }
-    return [f"{what} are not supported yet: ignored" for what, given in ignored.items() if given]
-
-
-def _words(words: list[str] | str) -> list[str]:
-    return [words] if isinstance(words, str) else words
+    said = [f"{what} are not supported: ignored" for what, given in ignored.items() if given]
+    return said + limits.discarded(limits.resources(host), lacking)
 
 
 def _tagged(image: str) -> str:
@@ -107,57 +128,3 @@ def _published(host: HostConfig, exposed: tuple[str, ...]) -> dict[str, list[Por
     named = {port if "/" in port else f"{port}/tcp": bindings for port, bindings in host.port_bindings.items()}
     rest = [port for port in exposed if port not in named] if host.publish_all_ports else []
     return {**named, **dict.fromkeys(rest)}
-
-
-def _mounts(host: HostConfig) -> Iterator[Mount]:
-    """Binds, tmpfs and `--mount`, in Docker's order."""
-    for text in host.binds:
-        yield _bind(text)
-    for target, options in host.tmpfs.items():
-        yield Mount(MountKind.TMPFS, target, options=tuple(filter(None, options.split(","))))
-    for body in host.mounts:
-        yield _mount(body)
-
-
-def _bind(text: str) -> Mount:
-    """`-v SOURCE:TARGET[:OPTIONS]`."""
-    source, _, rest = text.partition(":")
-    target, _, options = rest.partition(":")
-    words = options.split(",") if options else []
-    if not (source and target) or ":" in options:
-        raise InvalidError(f"invalid volume specification: '{text}'", field="Binds", value=text)
-    if not source.startswith("/"):
-        raise InvalidError(
-            f"invalid volume specification: '{text}': named volumes are not supported yet",
-            field="Binds",
-            value=text,
-            hint="give the absolute path of a directory",
-        )
-    if unknown := [word for word in words if word not in _BIND_OPTIONS | {"ro", "rw", "z", "Z", "nocopy"}]:
-        raise InvalidError(f"invalid mode: {unknown[0]}", field="Binds", value=text)
-    propagation = tuple(word for word in words if word in _BIND_OPTIONS)
-    return Mount(MountKind.BIND, target, source, read_only="ro" in words, options=propagation, create=True)
-
-
-def _mount(body: MountBody) -> Mount:
-    """`--mount type=…`."""
-    if body.type == "tmpfs":
-        return Mount(MountKind.TMPFS, body.target, read_only=body.read_only, options=_tmpfs(body.tmpfs_options))
-    if body.type != "bind":
-        raise InvalidError(f"mount type {body.type!r} is not supported: expected bind or tmpfs", field="Mounts")
-    options = body.bind_options
-    return Mount(
-        MountKind.BIND,
-        body.target,
-        body.source,
-        read_only=body.read_only,
-        options=(options.propagation,) if options is not None and options.propagation else (),
-        create=options is not None and options.create_mountpoint,
-    )
-
-
-def _tmpfs(options: TmpfsOptions | None) -> tuple[str, ...]:
-    if options is None:
-        return ()
-    size = (f"size={options.size_bytes}",) if options.size_bytes else ()
-    return (*size, f"mode={options.mode:o}") if options.mode else size

@@ -17,7 +17,10 @@ from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
 from linkspan.model.references import Reference
 from linkspan.model.requests import EndpointRequest, Request
+from linkspan.model.resources import Resources, RestartPolicy
 from linkspan.model.sandboxes import Sandbox
+from linkspan.model.usage import Usage
+from linkspan.model.volumes import Volume
 
 Result = TypeVar("Result")
 
@@ -120,8 +123,65 @@ class Streams(Protocol):
     async def close(self) -> None: ...
 
 
+class Measurement(Protocol):
+    """What a container used at a time; None when it did not run."""
+
+    @property
+    def time(self) -> datetime: ...
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+
+class Meter(Protocol):
+    """Measurements: `linkspan.containers.measuring.Meter`, where each call is described."""
+
+    async def measure(self, reference: str) -> Measurement: ...
+
+    def follow(self, reference: str) -> AsyncIterator[Measurement]: ...
+
+    async def processes(self, reference: str, arguments: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]: ...
+
+    async def sizes(self, container: Container) -> tuple[int, int]: ...
+
+
+class Volumes(Protocol):
+    """Volumes: `linkspan.containers.volumes.Volumes`, where each call is described."""
+
+    def all(self) -> Sequence[Volume]: ...
+
+    def get(self, name: str) -> Volume: ...
+
+    def locate(self, name: str) -> Path: ...
+
+    def users(self, name: str) -> Sequence[Container]: ...
+
+    async def size(self, name: str) -> int: ...
+
+    async def create(
+        self,
+        name: str = "",
+        *,
+        driver: str = "",
+        labels: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
+        anonymous: bool = False,
+    ) -> Volume: ...
+
+    async def remove(self, name: str, *, force: bool = False) -> None: ...
+
+
 class Containers(Protocol):
     """Containers: `linkspan.containers.core.Containers`, where each call is described."""
+
+    @property
+    def volumes(self) -> Volumes: ...
+
+    @property
+    def meter(self) -> Meter: ...
+
+    @property
+    def abilities(self) -> Abilities: ...
 
     def get(self, reference: str) -> Container: ...
 
@@ -151,7 +211,13 @@ class Containers(Protocol):
 
     def wait(self, reference: str, condition: str = "not-running") -> Coroutine[Any, Any, tuple[int, str | None]]: ...
 
-    async def remove(self, reference: str, *, force: bool = False) -> None: ...
+    async def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None: ...
+
+    async def pause(self, reference: str) -> None: ...
+
+    async def unpause(self, reference: str) -> None: ...
+
+    async def update(self, reference: str, change: Resources, policy: RestartPolicy | None = None) -> None: ...
 
     async def rename(self, reference: str, name: str) -> None: ...
 

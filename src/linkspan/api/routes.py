@@ -3,7 +3,22 @@
 Order matters: a path with a fixed end comes before one that takes anything there.
 """
 
-from linkspan.api import attaching, containers, events, execs, names, networks, plans, status, system
+from linkspan.api import (
+    attaching,
+    containers,
+    control,
+    events,
+    execs,
+    images,
+    measuring,
+    names,
+    networks,
+    plans,
+    status,
+    system,
+    transfers,
+    volumes,
+)
 from linkspan.api.calls import Route
 from linkspan.api.openapi import with_description
 
@@ -15,7 +30,12 @@ ROUTES: tuple[Route, ...] = with_description(
         *networks.ROUTES,
         *attaching.ROUTES,
         *execs.ROUTES,
+        *control.ROUTES,
+        *measuring.ROUTES,
         *containers.ROUTES,
+        *transfers.ROUTES,
+        *images.ROUTES,
+        *volumes.ROUTES,
         *plans.ROUTES,
         *status.ROUTES,
     )

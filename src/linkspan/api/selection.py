@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from linkspan.api.filters import Filters
 from linkspan.api.ports import Containers, Engine
-from linkspan.model.containers import Container, Status
+from linkspan.model.containers import Container, CreateContainer, Status
 from linkspan.model.errors import InvalidError, NotFoundError
 from linkspan.model.portspec import parse_publish
 from linkspan.model.sandboxes import Sandbox
@@ -53,8 +53,8 @@ class Selection:
             and filters.match("name", container.name, f"/{container.name}")
             and filters.labels(wanted.labels)
             and filters.exact("status", str(container.state.status))
-            and filters.exact("ancestor", wanted.rootfs)
-            and filters.exact("health", "none")
+            and filters.exact("ancestor", *_ancestors(wanted))
+            and filters.exact("health", _health(container))
             and filters.exact("is-task", "false", "0")
             and filters.exact("volume", *(text for mount in wanted.mounts for text in (mount.source, mount.target)))
             and (
@@ -81,6 +81,20 @@ class Selection:
         inside = {(str(b.protocol), port) for b in bindings for port in range(b.target.first, b.target.last + 1)}
         inside |= {pair for pairs in exposed for pair in pairs}
         return _some(self._filters.get("publish"), published | inside) and _some(self._filters.get("expose"), inside)
+
+
+def _health(container: Container) -> str:
+    health = container.state.health
+    return "none" if health is None else str(health.condition)
+
+
+def _ancestors(wanted: CreateContainer) -> tuple[str, ...]:
+    """How one can name what a container was made from."""
+    if not wanted.image_id:
+        return (wanted.rootfs,)
+    id = wanted.image_id.partition(":")[2]
+    names = (wanted.image, wanted.image.removesuffix(":latest"), f"{wanted.image}:latest")
+    return (*names, wanted.image_id, id, id[:12])
 
 
 def _exit_code(text: str) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from linkspan.containers.failures import RuntimeFailureError, complaint
 from linkspan.containers.layout import Places
+from linkspan.containers.limits import Json
 from linkspan.containers.monitor import end_processes, executed, image
 from linkspan.containers.ports import Host
 from linkspan.containers.runtime import Programs
@@ -68,6 +69,14 @@ class Conmon:
         before = image(pid)
         await self._runtime("start", id)
         await executed(pid, before)
+
+    async def control(self, verb: str, id: str) -> None:
+        """`pause` or `resume` a container. Raises `RuntimeFailureError`."""
+        await self._runtime(verb, id)
+
+    async def update(self, id: str, resources: Mapping[str, Json]) -> None:
+        """Change the limits of a container. Raises `RuntimeFailureError`."""
+        await self._runtime("update", "--resources", "-", id, stdin=json.dumps(resources).encode())
 
     async def delete(self, id: str) -> None:
         """Forget a container, and kill what is left of it; nothing to do when there is none."""
@@ -127,12 +136,13 @@ class Conmon:
             pipe.handed_over()
         return (await process.communicate())[1].decode(errors="replace")
 
-    async def _runtime(self, *arguments: str) -> None:
+    async def _runtime(self, *arguments: str, stdin: bytes | None = None) -> None:
         argv = [self._programs.runtime, "--root", str(self._root), *arguments]
+        incoming = _QUIET if stdin is None else _PIPE
         process = await self._host.spawn(
-            argv, sandbox=None, env={"PATH": PATH}, stdin=_QUIET, stdout=_QUIET, stderr=_PIPE
+            argv, sandbox=None, env={"PATH": PATH}, stdin=incoming, stdout=_QUIET, stderr=_PIPE
         )
-        said = (await process.communicate())[1].decode(errors="replace")
+        said = (await process.communicate(stdin))[1].decode(errors="replace")
         if process.returncode != 0:
             raise RuntimeFailureError(complaint(said))
 

@@ -1,9 +1,7 @@
 """What the parts of the room work with, and what several of them do."""
 
 import asyncio
-import shutil
 from contextlib import suppress
-from pathlib import Path
 
 from linkspan.containers.conmon import Conmon
 from linkspan.containers.layout import Layout, Places
@@ -13,6 +11,8 @@ from linkspan.containers.register import Register
 from linkspan.containers.resolution import ResolutionFiles
 from linkspan.containers.runtime import find_programs
 from linkspan.containers.sandboxes import Sandboxes
+from linkspan.containers.trees import remove_tree
+from linkspan.containers.volumes import Volumes
 from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
 from linkspan.model.containers import Abilities, Container
@@ -39,6 +39,7 @@ class Context:
         self.sandboxes = Sandboxes(engine, self.register)
         self.links = Links(engine, self.register)
         self.resolution = ResolutionFiles(engine, layout, self.links)
+        self.volumes = Volumes(engine, host, store, layout, surroundings, self.register)
         self.abilities = Abilities()
         self._runtime = runtime
         self._conmon: Conmon | None = None
@@ -54,7 +55,7 @@ class Context:
     def announce(self, container: Container, action: str, **attributes: str) -> None:
         """Announce what happened to a container, with the attributes Docker gives."""
         wanted = container.wanted
-        described = {**wanted.labels, "image": wanted.rootfs, "name": container.name, **attributes}
+        described = {**wanted.labels, "image": wanted.origin, "name": container.name, **attributes}
         self.engine.announce(
             Event("container", action, container.id, self.surroundings.now(), tuple(sorted(described.items())))
         )
@@ -65,6 +66,7 @@ class Context:
         if places.bundle.exists() or (self.layout.runtime_root / id).exists():
             await self.conmon.delete(id)
             await self.host.unmount(places.rootfs)
+            await self.host.unmount(places.shm)
 
     async def remove_bundle(self, id: str) -> None:
         """Delete the bundle of a container that was cleared."""
@@ -79,9 +81,3 @@ def _remove_bundle(places: Places) -> None:
     with suppress(FileNotFoundError):
         places.rootfs.rmdir()  # refuses when something is still mounted, which must not be deleted
     remove_tree(places.bundle)
-
-
-def remove_tree(path: Path) -> None:
-    """Delete a directory with everything in it; nothing to do when it is gone."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(path)

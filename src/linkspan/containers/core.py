@@ -18,8 +18,10 @@ from linkspan.containers.connecting import Connector
 from linkspan.containers.context import Context
 from linkspan.containers.ending import Ender
 from linkspan.containers.execs import Execs
+from linkspan.containers.freezing import Freezer
 from linkspan.containers.layout import Layout
 from linkspan.containers.logfile import Selection
+from linkspan.containers.measuring import Meter
 from linkspan.containers.names import name_of
 from linkspan.containers.ports import ContainerStore, Host
 from linkspan.containers.recovery import take_over
@@ -27,11 +29,13 @@ from linkspan.containers.register import Life
 from linkspan.containers.signals import signal_number
 from linkspan.containers.starting import Starter
 from linkspan.containers.tasks import Tasks
+from linkspan.containers.watching import Watcher
 from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
-from linkspan.model.containers import Container, CreateContainer, Exec, ExecRequest, LogChunk
+from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError
 from linkspan.model.requests import EndpointRequest
+from linkspan.model.resources import Resources, Restart, RestartPolicy
 
 log = logging.getLogger(__name__)
 
@@ -61,56 +65,36 @@ class Containers:
         self._ender = Ender(self._context)
         self._execs = Execs(self._context, self._tasks)
         self._connector = Connector(self._context)
+        self._freezer = Freezer(self._context)
+        self._watcher = Watcher(self._context, self._tasks, self._starter, self._ender, self._execs)
+        self.volumes = self._context.volumes
+        self.meter = Meter(self._context)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Containers"]:
         """Take over what runs, clean up what was left half made, and serve until the block ends; containers go on."""
         self._context.abilities = await self._context.host.abilities()
         await self._register.load()
+        await self.volumes.load()
         found = await take_over(self._context, self._ender, self._connector)
         async with self._tasks.open():
-            for life in found.running:
-                self._watch(life)
-            for life in found.ended:
-                self._tasks.begin(self._conclude(life), f"end {life.container.name}")
+            self._watcher.begin(found)
             try:
                 yield self
             finally:
-                self._let_go()
-
-    def _let_go(self) -> None:
-        for life in self._register.all():
-            if life.monitor is not None:
-                life.monitor.let_go()
-            for attachment in life.attachments:
-                attachment.cut()
-            life.end_streams()
-        self._execs.let_go()
-
-    def _watch(self, life: Life) -> None:
-        self._tasks.begin(self._until_end(life), f"watch {life.container.name}")
-
-    async def _until_end(self, life: Life) -> None:
-        monitor = life.monitor
-        assert monitor is not None
-        try:
-            if await monitor.ended(partial(_cut, life)):
-                await self._conclude(life)
-        finally:
-            monitor.close()
-
-    async def _conclude(self, life: Life) -> None:
-        async with life.lock:
-            try:
-                await self._ender.finish(life)
-            except Exception:
-                log.exception("the end of container %s could not be dealt with", life.container.name)
+                self._watcher.let_go()
+                self._execs.let_go()
 
     # ------------------------------------------------------------------------------------------------------- look up
 
     def get(self, reference: str) -> Container:
         """A container by id, name or unique prefix of an id; `NotFoundError` in Docker's words."""
         return self._register.get(reference).container
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the machine can give to containers."""
+        return self._context.abilities
 
     def all(self) -> Sequence[Container]:
         """Every container, the oldest first."""
@@ -125,12 +109,27 @@ class Containers:
         """
         id = self._context.surroundings.new_id()
         wanted = checked(replace(wanted, name=wanted.name.removeprefix("/") or self._free_name(id)))
-        if wanted.mode.startswith(CONTAINER_MODE):
-            owner = self._register.get(wanted.mode.removeprefix(CONTAINER_MODE))
-            wanted = replace(wanted, mode=f"{CONTAINER_MODE}{owner.container.id}")
+        wanted = replace(wanted, mode=self._full(wanted.mode), ipc=self._full(wanted.ipc), pid=self._full(wanted.pid))
         wanted = self._context.links.resolved(wanted)
         container = Container(id, wanted.name, self._context.surroundings.now(), wanted)
-        await self._tasks.carry_out(self._register.add(container), f"create {container.name}")
+        return await self._tasks.carry_out(self._create(container), f"create {container.name}")
+
+    def _full(self, mode: str) -> str:
+        """A mode that names another container, by its id."""
+        if not mode.startswith(CONTAINER_MODE):
+            return mode
+        return f"{CONTAINER_MODE}{self._register.get(mode.removeprefix(CONTAINER_MODE)).container.id}"
+
+    async def _create(self, container: Container) -> Container:
+        self._register.check_name(container.name)  # before volumes are made for it
+        wanted = container.wanted
+        mounts = await self.volumes.claim(wanted.mounts, wanted.volumes_from)
+        container = replace(container, wanted=replace(wanted, mounts=mounts))
+        try:
+            await self._register.add(container)
+        except LinkspanError:
+            await self.volumes.release(container)
+            raise
         self._context.announce(container, "create")
         return container
 
@@ -145,6 +144,7 @@ class Containers:
 
     async def _start(self, life: Life) -> bool:
         async with self._register.changing(life):
+            life.forget_restart()
             try:
                 started = await self._starter.start(life)
             except LinkspanError:
@@ -153,7 +153,8 @@ class Containers:
                     await self._ender.erase(life)
                 raise
             if started:
-                self._watch(life)
+                life.wait = 0.0
+                self._watcher.watch(life)
             return started
 
     async def stop(self, reference: str, *, timeout: int | None = None, signal: str | None = None) -> bool:  # noqa: ASYNC109 - Docker\'s
@@ -166,11 +167,16 @@ class Containers:
         return await self._tasks.carry_out(self._stop(life, timeout, number), f"stop {life.container.name}")
 
     async def _stop(self, life: Life, patience: int | None, number: int) -> bool:
+        if await self._watcher.restarts.call_off(life):
+            self._context.announce(life.container, "stop")
+            return True
         if not life.running:
             return False
         seconds = life.container.wanted.stop_timeout if patience is None else patience
         ended = life.next_exit()
+        await self._ended_by_hand(life)
         self._signal(life, number)
+        await self._freezer.thaw(life)
         done, _ = await asyncio.wait([ended], timeout=seconds if seconds >= 0 else None)
         if not done:
             self._signal(life, signals.SIGKILL)
@@ -183,6 +189,15 @@ class Containers:
             life.monitor.signal(number)
             self._context.announce(life.container, "kill", signal=str(int(number)))
 
+    async def _ended_by_hand(self, life: Life) -> None:
+        """Whatever its restart policy says, a container is not started again after its end."""
+        if life.container.wanted.restart.name is Restart.NO or life.container.state.stopped:
+            return
+        async with life.lock:
+            if life.running:
+                state = replace(life.container.state, stopped=True)
+                await self._register.save(life, replace(life.container, state=state))
+
     async def restart(self, reference: str, *, timeout: int | None = None, signal: str | None = None) -> None:  # noqa: ASYNC109 - Docker\'s
         """Stop, if it runs, and start."""
         life = self._register.get(reference)
@@ -193,15 +208,39 @@ class Containers:
     async def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to the process; for SIGKILL, wait for its end. Raises `ConflictError` when it does not run."""
         life = self._register.get(reference)
-        number = signal_number(signal)
+        await self._tasks.carry_out(self._kill(life, reference, signal_number(signal)), f"kill {life.container.name}")
+
+    async def _kill(self, life: Life, reference: str, number: int) -> None:
+        final = number in (signals.SIGKILL, signal_number(life.container.wanted.stop_signal))
+        if final and await self._watcher.restarts.call_off(life):
+            return
         if not life.running:
             raise ConflictError(
                 f"cannot kill container: {reference}: container {life.container.id} is not running", field="container"
             )
         ended = life.next_exit()
+        if final:
+            await self._ended_by_hand(life)
         self._signal(life, number)
+        if final:
+            await self._freezer.thaw(life)
         if number == signals.SIGKILL:
             await ended
+
+    async def pause(self, reference: str) -> None:
+        """Freeze every process of a container. Raises `ConflictError` unless it runs."""
+        life = self._register.get(reference)
+        await self._tasks.carry_out(self._freezer.pause(life), f"pause {life.container.name}")
+
+    async def unpause(self, reference: str) -> None:
+        """Let every process of a paused container go on."""
+        life = self._register.get(reference)
+        await self._tasks.carry_out(self._freezer.unpause(life), f"unpause {life.container.name}")
+
+    async def update(self, reference: str, change: Resources, policy: RestartPolicy | None = None) -> None:
+        """Other limits and another restart policy; what is not given stays. Raises `InvalidError`."""
+        life = self._register.get(reference)
+        await self._tasks.carry_out(self._freezer.update(life, change, policy), f"update {life.container.name}")
 
     def wait(self, reference: str, condition: str = "not-running") -> Coroutine[Any, Any, tuple[int, str | None]]:
         """The exit status, and why it could not be had, once `condition` holds.
@@ -211,7 +250,7 @@ class Containers:
         life = self._register.get(reference)
         if condition == "removed":
             ended = life.removal()
-        elif condition == "next-exit" or life.running:
+        elif condition == "next-exit" or life.container.state.active:
             ended = life.next_exit()
         else:
             ended = asyncio.get_running_loop().create_future()
@@ -220,31 +259,39 @@ class Containers:
             raise InvalidError(f'invalid condition: "{condition}"', field="condition", value=condition)
         return _status(ended)
 
-    async def remove(self, reference: str, *, force: bool = False) -> None:
-        """Remove a container that does not run, or with `force` any. Raises `ConflictError` otherwise."""
+    async def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container that does not run, or with `force` any, with the volumes that were made for it alone.
+
+        Raises `ConflictError` otherwise.
+        """
         life = self._register.get(reference)
         if life.leaving:
             raise ConflictError(f"removal of container {reference} is already in progress", field="container")
-        if life.running and not force:
+        if life.container.state.active and not force:
             raise ConflictError(
-                f'cannot remove container "/{life.container.name}": container is running: '
+                f'cannot remove container "/{life.container.name}": container is {life.container.state.status}: '
                 "stop the container before removing or force remove",
                 field="container",
                 value=life.container.name,
             )
         life.leaving = True
+        life.takes_volumes = volumes
+        life.forget_restart()
         await self._tasks.carry_out(self._remove(life), f"remove {life.container.name}")
 
     async def _remove(self, life: Life) -> None:
-        removed = life.removal()
+        removed, thaw = life.removal(), False
         try:
             async with life.lock:  # a start that has begun is finished first
                 if removed.done():  # it has ended meanwhile, and been removed at its end
                     pass
                 elif life.running:
                     self._signal(life, signals.SIGKILL)
+                    thaw = True
                 else:
                     await self._ender.erase(life)
+            if thaw:
+                await self._freezer.thaw(life)
             await removed
         except BaseException:
             life.leaving = False
@@ -348,13 +395,6 @@ class Containers:
 
 async def _status(ended: "asyncio.Future[int]") -> tuple[int, str | None]:
     return await ended, None
-
-
-def _cut(life: Life) -> None:
-    """Somebody who is attached does not read, and so holds conmon up."""
-    log.warning("container %s has ended, but a client does not read its output: its stream is cut", life.container.name)
-    for attachment in life.attachments:
-        attachment.cut()
 
 
 def _detach(life: Life, attachment: Attachment) -> None:

@@ -11,6 +11,7 @@ from linkspan.containers.failures import RuntimeFailureError
 from linkspan.containers.layout import Places
 from linkspan.containers.monitor import end_strays
 from linkspan.containers.register import Life
+from linkspan.containers.restarting import starts_again
 from linkspan.model.containers import Container, ContainerState, Status
 from linkspan.model.errors import LinkspanError
 
@@ -35,6 +36,8 @@ class Ender:
         context, container = self._context, life.container
         places = context.layout.of(container.id)
         state = ended_state(container.state, places, context.surroundings.now())
+        if not life.leaving and not container.wanted.auto_remove and starts_again(container.wanted.restart, state):
+            state = replace(state, status=Status.RESTARTING, restarts=state.restarts + 1)
         if life.execs:
             await _attempt(
                 "ending what runs in", container, end_strays(context.layout.bundles, frozenset({container.id}))
@@ -52,6 +55,7 @@ class Ender:
         await _attempt("deleting the bundle of", container, context.remove_bundle(container.id))
         life.monitor = None
         life.execs.clear()
+        await _attempt("leaving the volumes of", container, context.volumes.leave(ended))
         if state.oom_killed:
             context.announce(ended, "oom")
         context.announce(ended, "die", exitCode=str(state.exit_code))
@@ -71,6 +75,8 @@ class Ender:
         await context.remove_bundle(container.id)
         await context.remove_data(container.id)
         await context.register.remove(life)
+        if life.takes_volumes or container.wanted.auto_remove:
+            await context.volumes.release(container)
         context.announce(container, "destroy")
         life.conclude(removed=True)
 

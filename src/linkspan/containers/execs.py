@@ -10,13 +10,14 @@ from pathlib import Path
 
 from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.conmon import Session
-from linkspan.containers.context import Context, remove_tree
+from linkspan.containers.context import Context
 from linkspan.containers.failures import NOT_EXECUTABLE, OTHER, RuntimeFailureError, exit_status
 from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.register import Life
 from linkspan.containers.spec import exec_process
 from linkspan.containers.starting import write_json
 from linkspan.containers.tasks import Tasks
+from linkspan.containers.trees import remove_tree
 from linkspan.containers.users import find_user
 from linkspan.model.containers import Exec, ExecRequest
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
@@ -141,7 +142,7 @@ class Execs:
     def _write_bundle(self, session: _Session) -> None:
         container, request = session.life.container, session.value.request
         rootfs = self._context.layout.of(container.id).rootfs
-        user = find_user(request.user or container.wanted.user, rootfs)
+        user = find_user(request.user or container.wanted.user, rootfs, container.wanted.group_add)
         session.bundle.mkdir(mode=0o700)
         document = exec_process(container.wanted, request, user, own_hostname(container), self._context.abilities)
         write_json(session.bundle / "process.json", document)

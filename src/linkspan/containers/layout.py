@@ -58,6 +58,11 @@ class Places:
         return self.bundle / "rootfs"
 
     @property
+    def shm(self) -> Path:
+        """Shared memory that other containers may share, mounted on the host."""
+        return self.bundle / "shm"
+
+    @property
     def config(self) -> Path:
         """The runtime's description of the container."""
         return self.bundle / "config.json"
@@ -76,12 +81,17 @@ class Layout:
 
     def __init__(self, data_root: Path, exec_root: Path) -> None:
         self._data = data_root.absolute() / "containers"
+        self.volumes = data_root.absolute() / "volumes"
         self.bundles = exec_root.absolute() / "containers"
         self.runtime_root = exec_root.absolute() / "runtime"
 
     def of(self, id: str) -> Places:
         """The paths of the container with that id."""
         return Places(self._data / id, self.bundles / id)
+
+    def volume(self, name: str) -> Path:
+        """The content of a volume."""
+        return self.volumes / name / "_data"
 
     def leftovers(self) -> Sequence[str]:
         """The ids that the exec root knows."""

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from linkspan.engine.ports import Process, Stream
 from linkspan.model.containers import Abilities, Container
+from linkspan.model.usage import Usage
+from linkspan.model.volumes import Volume
 
 
 class Host(Protocol):
@@ -34,6 +36,10 @@ class Host(Protocol):
         """Mount `lower`, with changes going to `upper`. Raises `LinkspanError`."""
         ...
 
+    async def mount_tmpfs(self, target: Path, *, size: int) -> None:
+        """Make the directory `target`, and mount memory of at most `size` bytes there. Raises OSError."""
+        ...
+
     async def unmount(self, target: Path) -> None:
         """Take away whatever is mounted at `target`; nothing to do when nothing is."""
         ...
@@ -46,13 +52,37 @@ class Host(Protocol):
         """Remove a control group, in every hierarchy; None when it is gone, else the processes in it."""
         ...
 
+    async def processes(self, path: str) -> Sequence[int]:
+        """Every process in a control group."""
+        ...
+
+    async def usage(self, path: str, pid: int, *, links: bool) -> Usage:
+        """What a control group uses, and with `links` what the interfaces of a process in it have carried."""
+        ...
+
     def watch(self, file: Path) -> int:
         """A descriptor that becomes readable whenever `file` is written to. The caller closes it."""
         ...
 
 
-class ContainerStore(Protocol):
-    """Remembers containers."""
+class VolumeStore(Protocol):
+    """Remembers volumes."""
+
+    async def load_volumes(self) -> Sequence[Volume]:
+        """Every volume, in order of creation."""
+        ...
+
+    async def put_volume(self, volume: Volume) -> None:
+        """Remember a volume."""
+        ...
+
+    async def delete_volume(self, name: str) -> None:
+        """Forget a volume."""
+        ...
+
+
+class ContainerStore(VolumeStore, Protocol):
+    """Remembers containers, and their volumes."""
 
     async def load_containers(self) -> Sequence[Container]:
         """Every container, in order of creation."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from linkspan.containers.connecting import Connector
-from linkspan.containers.context import Context, remove_tree
+from linkspan.containers.context import Context
 from linkspan.containers.ending import Ender
 from linkspan.containers.failures import RuntimeFailureError
 from linkspan.containers.monitor import Monitor, end_strays, named_by_programs
 from linkspan.containers.register import Life
+from linkspan.containers.trees import remove_tree
 from linkspan.model.containers import Status
 from linkspan.model.errors import LinkspanError
 

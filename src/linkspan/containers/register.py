@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from linkspan.containers.attach import Attachment
 from linkspan.containers.monitor import Monitor
 from linkspan.containers.ports import ContainerStore
-from linkspan.model.containers import Container, Status
+from linkspan.model.containers import Container
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
 
 
@@ -29,11 +29,24 @@ class Life:
     execs: set[str] = field(default_factory=set)
     leaving: bool = False
     """Somebody removes it, or will as soon as it has ended."""
+    takes_volumes: bool = False
+    """Its removal is that of the volumes made for it too."""
+    wait: float = 0.0
+    """Seconds waited before its last start by its restart policy; 0 when there was none since a start by hand."""
+    called_off: "asyncio.Future[None] | None" = None
+    """Done when the next start by its restart policy will not be; None when none is waited for."""
+    over: "asyncio.Future[None] | None" = None
+    """Done at the end of its process, or ours."""
 
     @property
     def running(self) -> bool:
         """Whether its process runs."""
-        return self.container.state.status is Status.RUNNING
+        return self.container.state.running
+
+    def forget_restart(self) -> None:
+        """It is not started by its restart policy."""
+        settle(self.called_off)
+        self.called_off = None
 
     def next_exit(self) -> "asyncio.Future[int]":
         """The exit status, at the next exit or the removal."""
@@ -60,6 +73,12 @@ class Life:
         for attachment in self.attachments:
             attachment.conclude()
         self.attachments.clear()
+
+
+def settle(future: "asyncio.Future[None] | None") -> None:
+    """Tell those who wait, if it has not been told."""
+    if future is not None and not future.done():
+        future.set_result(None)
 
 
 class Register:

@@ -1,23 +1,22 @@
-"""The runtime's description of a container (OCI runtime specification, config.json), with Docker's defaults. Pure.
-
-Docker's seccomp profile is left out: the runtime then filters no system calls, and what a process may do is decided by
-its capabilities, the masked paths and the device rules.
-"""
+"""The runtime's description of a container (OCI runtime specification, config.json), with Docker's defaults. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
+from linkspan.containers import inits
 from linkspan.containers.capabilities import granted
+from linkspan.containers.devices import Given, access_rule, device_rule
+from linkspan.containers.limits import Json, Numbers, resources, rlimits
+from linkspan.containers.mountpoints import Outside, mountpoints
+from linkspan.containers.seccomp import resolved
+from linkspan.containers.security import UNCONFINED, security
 from linkspan.containers.users import User
-from linkspan.model.containers import Abilities, Container, CreateContainer, Device, ExecRequest, Mount, MountKind
-
-Json: TypeAlias = bool | int | str | Sequence["Json"] | Mapping[str, "Json"] | None
+from linkspan.model.containers import Abilities, Container, CreateContainer, Device, ExecRequest
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_MASKED = (
+MASKED = (
     "/proc/asound",
     "/proc/acpi",
     "/proc/interrupts",
@@ -31,19 +30,7 @@ _MASKED = (
     "/sys/firmware",
     "/sys/devices/virtual/powercap",
 )
-_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
-_NOTHING_EXECUTABLE = ("nosuid", "noexec", "nodev")
-_DEFAULT_MOUNTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-    ("/proc", "proc", "proc", _NOTHING_EXECUTABLE),
-    ("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
-    ("/dev/pts", "devpts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")),
-    ("/sys", "sysfs", "sysfs", (*_NOTHING_EXECUTABLE, "ro")),
-    ("/sys/fs/cgroup", "cgroup", "cgroup", ("ro", *_NOTHING_EXECUTABLE)),
-    ("/dev/mqueue", "mqueue", "mqueue", _NOTHING_EXECUTABLE),
-)
-_SHM = "/dev/shm"  # noqa: S108 - a mount point inside, no file of ours
-_WRITABLE_WHEN_PRIVILEGED = ("/sys", "/sys/fs/cgroup")
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 _OWN_NAMESPACE_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 """Docker's: whoever a process runs as, it may bind port 80 and ping."""
@@ -54,6 +41,8 @@ class Setting:
     """What a container is given besides what was asked for.
 
     `files` are mounted over the root file system's own; `namespace` None is the engine's own network (mode host).
+    `namespaces` are those that are not the container's own: by kind, the path of another's, None for the host's.
+    `seccomp` is the text of the default profile. `init` is the program in front of the container's.
     """
 
     rootfs: Path
@@ -62,6 +51,13 @@ class Setting:
     hostname: str
     user: User
     abilities: Abilities
+    namespaces: Mapping[str, Path | None] = field(default_factory=dict)
+    seccomp: str = ""
+    init: Path | None = None
+    shm: Path | None = None
+    volumes: Mapping[str, Path] = field(default_factory=dict)
+    devices: Sequence[Given] = ()
+    numbers: Numbers = field(default_factory=dict)
 
 
 def cgroup(id: str) -> str:
@@ -74,23 +70,31 @@ def spec(container: Container, setting: Setting) -> Mapping[str, Json]:
     wanted = container.wanted
     return {
         "ociVersion": "1.0.2",
-        "hostname": setting.hostname,
+        **({} if "uts" in setting.namespaces else {"hostname": setting.hostname}),
         "annotations": {"org.linkspan.container": container.id, "org.linkspan.name": container.name},
         "root": {"path": str(setting.rootfs), "readonly": wanted.read_only},
         "process": process(wanted, setting.user, setting.hostname, setting.abilities),
-        "mounts": list(_mounts(wanted, setting)),
+        "mounts": list(
+            mountpoints(wanted, Outside(setting.files, setting.volumes, setting.shm, setting.init, own_shm(setting)))
+        ),
         "linux": _linux(container, setting),
     }
+
+
+def own_shm(setting: Setting) -> bool:
+    """Whether a container has shared memory of its own."""
+    return "ipc" not in setting.namespaces
 
 
 def process(wanted: CreateContainer, user: User, hostname: str, abilities: Abilities) -> Mapping[str, Json]:
     """The first process of a container."""
     return _process(
-        wanted.argv,
+        wanted,
+        (inits.INSIDE, "--", *wanted.argv) if wanted.init else wanted.argv,
         environment(wanted.env, hostname, tty=wanted.tty),
         wanted.workdir,
         user,
-        granted(wanted.cap_add, wanted.cap_drop, abilities.capabilities, privileged=wanted.privileged),
+        _capabilities(wanted, abilities),
         tty=wanted.tty,
     )
 
@@ -100,6 +104,7 @@ def exec_process(
 ) -> Mapping[str, Json]:
     """One more process: what it does not ask for is as the container has it."""
     return _process(
+        wanted,
         request.argv,
         environment((*wanted.env, *request.env), hostname, tty=request.tty),
         request.workdir or wanted.workdir,
@@ -112,6 +117,7 @@ def exec_process(
 
 
 def _process(
+    wanted: CreateContainer,
     argv: Sequence[str],
     env: Sequence[str],
     workdir: str,
@@ -127,8 +133,9 @@ def _process(
         "env": list(env),
         "cwd": workdir or "/",
         "capabilities": {kind: list(capabilities) for kind in ("bounding", "effective", "permitted")},
-        "oomScoreAdj": 0,
-        "noNewPrivileges": False,
+        "oomScoreAdj": wanted.oom_score_adj,
+        "noNewPrivileges": security(wanted.security).no_new_privileges,
+        "rlimits": rlimits(wanted.ulimits),
     }
 
 
@@ -146,68 +153,52 @@ def environment(asked: Iterable[str], hostname: str, *, tty: bool) -> list[str]:
     return [f"{name}={value}" for name, value in variables.items()]
 
 
-def _mounts(wanted: CreateContainer, setting: Setting) -> Iterable[Json]:
-    """In the order of their depth, so that none is hidden by one above it; a mount asked for replaces a default one."""
-    mounts: dict[str, Json] = {}
-    for target, kind, source, options in _DEFAULT_MOUNTS:
-        if wanted.privileged and target in _WRITABLE_WHEN_PRIVILEGED:
-            options = tuple("rw" if option == "ro" else option for option in options)
-        mounts[target] = _mount(target, kind, source, options)
-    mounts[_SHM] = _mount(_SHM, "tmpfs", "shm", (*_NOTHING_EXECUTABLE, "mode=1777", f"size={wanted.shm_size}"))
-    for target, file in setting.files.items():
-        mounts[target] = _mount(target, "bind", str(file), ("rbind", "rprivate", "rw"))
-    for mount in wanted.mounts:
-        mounts[_normal(mount.target)] = _wanted_mount(mount)
-    for target in sorted(mounts, key=lambda target: (target.count("/"), list(mounts).index(target))):
-        yield mounts[target]
-
-
-def _normal(target: str) -> str:
-    return "/" + "/".join(part for part in target.split("/") if part not in ("", "."))
-
-
-def _wanted_mount(mount: Mount) -> Json:
-    access = "ro" if mount.read_only else "rw"
-    if mount.kind is MountKind.TMPFS:
-        return _mount(mount.target, "tmpfs", "tmpfs", (*_NOTHING_EXECUTABLE, *mount.options, access))
-    kept = [option for option in mount.options if option not in ("z", "Z", "ro", "rw")]
-    propagation = () if any(option.endswith(("private", "shared", "slave")) for option in kept) else ("rprivate",)
-    return _mount(mount.target, "bind", mount.source, ("rbind", *propagation, *kept, access))
-
-
-def _mount(target: str, kind: str, source: str, options: Sequence[str]) -> Json:
-    return {"destination": target, "type": kind, "source": source, "options": list(options)}
-
-
 def _linux(container: Container, setting: Setting) -> Mapping[str, Json]:
     wanted = container.wanted
     abilities = setting.abilities
+    limits = resources(wanted.resources, abilities.lacking, setting.numbers)
+    rules = [*_device_rules(wanted), *(access_rule(given) for given in setting.devices)]
     linux: dict[str, Json] = {
         "cgroupsPath": cgroup(container.id),
-        "namespaces": list(_namespaces(setting.namespace, unified=abilities.unified)),
-        "resources": {"devices": list(_device_rules(wanted))},
+        "namespaces": list(_namespaces(wanted, setting)),
+        "resources": {"devices": rules, **limits},
         "sysctl": _sysctls(wanted, setting.namespace),
     }
     if wanted.privileged:
         linux["devices"] = [_device(device) for device in abilities.devices]
-    else:
-        linux["maskedPaths"] = list(_MASKED)
-        linux["readonlyPaths"] = list(_READ_ONLY)
+        return linux
+    linux["devices"] = [_device(given.device) for given in setting.devices]
+    linux["maskedPaths"] = list(MASKED if wanted.masked_paths is None else wanted.masked_paths)
+    linux["readonlyPaths"] = list(READ_ONLY if wanted.read_only_paths is None else wanted.read_only_paths)
+    profile = security(wanted.security).seccomp or setting.seccomp
+    if profile not in ("", UNCONFINED):
+        linux["seccomp"] = resolved(profile, _capabilities(wanted, abilities))
     return linux
 
 
-def _namespaces(network: Path | None, *, unified: bool) -> Iterable[Json]:
-    for kind in ("mount", "uts", "ipc", "pid"):
-        yield {"type": kind}
-    if unified:
-        yield {"type": "cgroup"}
-    if network is not None:
-        yield {"type": "network", "path": str(network)}
+def _capabilities(wanted: CreateContainer, abilities: Abilities) -> Sequence[str]:
+    """Of the first process."""
+    return granted(wanted.cap_add, wanted.cap_drop, abilities.capabilities, privileged=wanted.privileged)
+
+
+def _namespaces(wanted: CreateContainer, setting: Setting) -> Iterable[Json]:
+    kinds = ["mount", "uts", "ipc", "pid"]
+    if wanted.cgroup_namespace == "private" or (setting.abilities.unified and wanted.cgroup_namespace != "host"):
+        kinds.append("cgroup")
+    for kind in kinds:
+        path = setting.namespaces.get(kind)
+        if kind not in setting.namespaces:
+            yield {"type": kind}
+        elif path is not None:
+            yield {"type": kind, "path": str(path)}
+    if setting.namespace is not None:
+        yield {"type": "network", "path": str(setting.namespace)}
 
 
 def _device_rules(wanted: CreateContainer) -> Iterable[Json]:
     """The runtime adds the usual devices (null, zero, random, tty, …) by itself."""
     yield {"allow": wanted.privileged, "access": "rwm"}
+    yield from map(device_rule, wanted.device_rules)
 
 
 def _device(device: Device) -> Json:

@@ -12,12 +12,15 @@ from linkspan.containers.context import Context
 from linkspan.containers.failures import OTHER, RuntimeFailureError, exit_status, start_error
 from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.layout import Places
+from linkspan.containers.limits import Json
 from linkspan.containers.monitor import Monitor, end_strays
+from linkspan.containers.provision import provided
 from linkspan.containers.register import Life
-from linkspan.containers.spec import Json, Setting, spec
+from linkspan.containers.spec import Setting, spec
 from linkspan.containers.users import find_user
 from linkspan.model.containers import Container, ContainerState, CreateContainer, MountKind, Status
 from linkspan.model.errors import ConflictError, LinkspanError, UnavailableError
+from linkspan.model.health import Health
 from linkspan.model.sandboxes import Sandbox
 from linkspan.plan.objects import mark
 
@@ -30,12 +33,14 @@ class Starter:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def start(self, life: Life) -> bool:
+    async def start(self, life: Life, *, restarts: int = 0) -> bool:
         """Start; False when it runs already. Returns once the process has been let go, with `life.monitor` set.
 
         Raises `InvalidError` for a program that cannot be executed, and what the engine refuses; the container then
         has an exit status and the text of the error, as in Docker, and nothing else is left.
         """
+        if life.container.state.status is Status.PAUSED:
+            raise ConflictError("cannot start a paused container, try unpause instead", field="container")
         if life.running:
             return False
         if life.leaving:
@@ -45,6 +50,8 @@ class Starter:
         except LinkspanError as error:
             await self._note(life, error)
             raise
+        health = Health() if life.container.wanted.health is not None else None
+        state = replace(state, restarts=restarts, health=health, finished=life.container.state.finished)
         container = replace(life.container, state=state, sandbox=life.container.id)
         try:
             await self._context.register.save(life, container)
@@ -111,10 +118,10 @@ class Starter:
             files=files,
             namespace=context.engine.sandbox(sandbox.id).namespace,
             hostname=hostname,
-            user=find_user(wanted.user, places.rootfs),
+            user=find_user(wanted.user, places.rootfs, wanted.group_add),
             abilities=context.abilities,
         )
-        write_json(places.config, spec(container, setting))
+        write_json(places.config, spec(container, await provided(context, container, places, setting)))
         return places
 
     async def _take_back(self, container: Container) -> None:
@@ -134,6 +141,8 @@ class Starter:
         cause = error.__cause__
         status = exit_status(str(cause)) if isinstance(cause, RuntimeFailureError) else OTHER
         state = replace(life.container.state, exit_code=status, error=error.message)
+        if state.status is Status.RESTARTING:
+            state = replace(state, status=Status.EXITED)
         await self._context.register.save(life, replace(life.container, state=state, sandbox=None))
 
 

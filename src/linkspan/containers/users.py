@@ -1,6 +1,7 @@
 """Who a process runs as: `--user` looked up in the root file system's own passwd and group files."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from linkspan.model.errors import InvalidError
@@ -21,16 +22,23 @@ class User:
     groups: tuple[int, ...] = (0,)
 
 
-def find_user(text: str, root: Path) -> User:
-    """The user `name|uid[:group|gid]` of the root file system at `root`."""
-    return user(text, _read(root, "etc/passwd"), _read(root, "etc/group"))
+def find_user(text: str, root: Path, more: Sequence[str] = ()) -> User:
+    """The user `name|uid[:group|gid]` of the root file system at `root`, in the groups `more` too."""
+    return user(text, _read(root, "etc/passwd"), _read(root, "etc/group"), more)
 
 
-def user(text: str, passwd: str, group: str) -> User:
+def user(text: str, passwd: str, group: str, more: Sequence[str] = ()) -> User:
     """The user `name|uid[:group|gid]` by the texts of passwd(5) and group(5); empty is root.
 
-    Supplementary groups are those that list the user, unless a group was asked for. Raises `InvalidError`.
+    Supplementary groups are those that list the user, unless a group was asked for, and `more`, by name or number.
+    Raises `InvalidError`.
     """
+    found = _user(text, passwd, group)
+    members = _fields(group, 3)
+    return replace(found, groups=tuple(sorted({*found.groups, *(_group(name, members) for name in more)})))
+
+
+def _user(text: str, passwd: str, group: str) -> User:
     wanted, colon, wanted_group = text.partition(":")
     wanted = wanted or "0"
     lines = _fields(passwd, 4)

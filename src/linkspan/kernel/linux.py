@@ -1,12 +1,13 @@
 """The kernel of this machine, in one network namespace, for an engine that runs on asyncio."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from linkspan.kernel import mounts, native
+from linkspan.kernel import cgroups, mounts, native
 from linkspan.kernel.firewall import FirewallFactory
 from linkspan.kernel.machine import Machine
 from linkspan.kernel.process import Process, Stream, spawn
@@ -142,6 +143,10 @@ class LinuxKernel:
         """Mount `lower` copy-on-write; the mark stands where /proc/mounts shows a device."""
         await self._thread.run(lambda: mounts.mount_overlay(target, lower, upper, work, mark))
 
+    async def mount_tmpfs(self, target: Path, *, size: int) -> None:
+        """Mount shared memory at a directory, which is made."""
+        await self._thread.run(lambda: mounts.mount_tmpfs(target, size))
+
     async def unmount(self, target: Path) -> None:
         """Take away whatever is mounted at `target`."""
         await self._thread.run(lambda: mounts.unmount(target))
@@ -152,7 +157,15 @@ class LinuxKernel:
 
     async def remove_cgroup(self, path: str) -> Sequence[int] | None:
         """Remove a control group, in every hierarchy; None when it is gone, else the processes in it."""
-        return await self._thread.run(lambda: mounts.remove_cgroup(path))
+        return await self._thread.run(lambda: cgroups.remove_cgroup(path))
+
+    async def processes(self, path: str) -> Sequence[int]:
+        """Every process in a control group."""
+        return await asyncio.to_thread(cgroups.processes, path)
+
+    async def usage(self, path: str, pid: int, *, links: bool) -> Usage:
+        """What a control group uses. Files are read beside the kernel thread, which changes things."""
+        return await asyncio.to_thread(usage, path, pid, links=links)
 
     def watch(self, file: Path) -> int:
         """A descriptor that becomes readable whenever `file` is written to."""

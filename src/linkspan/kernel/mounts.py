@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from linkspan.kernel import native
+from linkspan.kernel import cgroups, native
 from linkspan.model.capabilities import capability_set
 from linkspan.model.containers import Abilities, Device
 from linkspan.model.errors import KernelError, UnavailableError
-
-_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def mount_overlay(target: Path, lower: Path, upper: Path, work: Path, mark: str) -> None:
@@ -31,6 +29,12 @@ def mount_overlay(target: Path, lower: Path, upper: Path, work: Path, mark: str)
             errno=error.errno or 0,
             hint="the data root must be on a file system that overlayfs can write to, such as ext4 or xfs",
         ) from error
+
+
+def mount_tmpfs(target: Path, size: int) -> None:
+    """Mount shared memory of at most `size` bytes at `target`."""
+    target.mkdir(exist_ok=True)
+    native.mount_tmpfs(target, f"mode=1777,size={size}")
 
 
 def _escaped(path: Path) -> str:
@@ -61,38 +65,11 @@ def _unescaped(field: bytes) -> bytes:
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes((int(match[1], 8),)), field)
 
 
-def remove_cgroup(path: str) -> Sequence[int] | None:
-    """Remove a control group and those below it, in every hierarchy.
-
-    None when it is gone; otherwise the processes that are in it. It may be there without any: they are just ending.
-    """
-    roots = [_CGROUPS] if _unified() else [root for root in _CGROUPS.iterdir() if root.is_dir()]
-    members: set[int] = set()
-    gone = True
-    for root in roots:
-        for group, _, _ in os.walk(root / path.lstrip("/"), topdown=False):
-            try:
-                Path(group).rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
-                gone = False
-                with suppress(FileNotFoundError):
-                    members.update(int(line) for line in Path(group, "cgroup.procs").read_text().split())
-    return None if gone else sorted(members)
-
-
 def abilities() -> Abilities:
     """What containers can have on this machine."""
     status = Path("/proc/thread-self/status").read_text()
     mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:"))
-    return Abilities(capability_set(mask), _unified(), tuple(_devices()))
-
-
-def _unified() -> bool:
-    return (_CGROUPS / "cgroup.controllers").exists()
+    return Abilities(capability_set(mask), cgroups.unified(), tuple(_devices()), cgroups.lacking())
 
 
 def _devices() -> Iterator[Device]:

@@ -58,6 +58,15 @@ def mount_overlay(target: str | os.PathLike[str], options: str, source: str) -> 
     _check(_libc.mount(os.fsencode(source), os.fsencode(target), b"overlay", 0, os.fsencode(options)), target)
 
 
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+
+
+def mount_tmpfs(target: str | os.PathLike[str], options: str) -> None:
+    """`mount -t tmpfs -o nosuid,nodev,noexec,options shm target`."""
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    _check(_libc.mount(b"shm", os.fsencode(target), b"tmpfs", flags, os.fsencode(options)), target)
+
+
 def watch_writes(file: str | os.PathLike[str]) -> int:
     """An inotify descriptor, non-blocking, that becomes readable whenever `file` is written to."""
     fd = int(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))

@@ -15,8 +15,9 @@ from linkspan.model.errors import LinkspanError
 from linkspan.model.images import Image
 from linkspan.model.networks import Network
 from linkspan.model.sandboxes import Sandbox
+from linkspan.model.volumes import Volume
 
-Noun = TypeVar("Noun", Network, Sandbox, Container, Image)
+Noun = TypeVar("Noun", Network, Sandbox, Container, Volume, Image)
 
 
 class DocumentError(LinkspanError):
@@ -46,7 +47,7 @@ def _tuple(values: Any, kind: Any) -> tuple[Any, ...]:
 _converter.register_structure_hook_func(_is_sequence, _tuple)
 
 
-def encode(noun: Network | Sandbox | Container | Image) -> bytes:
+def encode(noun: Network | Sandbox | Container | Volume | Image) -> bytes:
     """The document of a noun."""
     return _converter.dumps(noun, type(noun))
 

@@ -22,6 +22,7 @@ from linkspan.model.images import Image
 from linkspan.model.networks import Network
 from linkspan.model.sandboxes import Sandbox
 from linkspan.model.state import Change, State
+from linkspan.model.volumes import Volume
 from linkspan.store.documents import DocumentError, decode, encode
 
 Result = TypeVar("Result")
@@ -39,6 +40,7 @@ CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS networks (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS sandboxes (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS volumes (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
 """
@@ -144,6 +146,20 @@ class SqliteStore:
         """Forget a container."""
         rows: dict[str, bytes | None] = {id: None}
         await _on(self._thread, lambda: self._write({"containers": rows}))
+
+    async def load_volumes(self) -> Sequence[Volume]:
+        """Every volume, in order of creation; `DocumentError` when a document is damaged."""
+        return [decode(Volume, row) for row in await _on(self._thread, lambda: self._rows("volumes"))]
+
+    async def put_volume(self, volume: Volume) -> None:
+        """Remember a volume."""
+        rows: dict[str, bytes | None] = {volume.name: encode(volume)}
+        await _on(self._thread, lambda: self._write({"volumes": rows}))
+
+    async def delete_volume(self, name: str) -> None:
+        """Forget a volume."""
+        rows: dict[str, bytes | None] = {name: None}
+        await _on(self._thread, lambda: self._write({"volumes": rows}))
 
     async def load_images(self) -> Sequence[Image]:
         """Every image, in the order in which they came; `DocumentError` when a document is damaged."""

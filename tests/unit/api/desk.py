@@ -103,3 +103,4 @@ async def desk(world: World | None = None) -> AsyncIterator[Desk]:
                 connector = aiohttp.UnixConnector(str(path))
                 async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(10)) as session:
                     yield Desk(session, engine, world, rooms, path, quay)
+            quay.close()

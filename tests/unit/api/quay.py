@@ -11,13 +11,25 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from linkspan.containers import limits
 from linkspan.containers.checks import check_container_name, checked, has_own_network
 from linkspan.containers.signals import signal_number
 from linkspan.engine.core import Engine
-from linkspan.model.containers import Container, ContainerState, CreateContainer, Exec, ExecRequest, LogChunk, Status
+from linkspan.model.containers import (
+    Abilities,
+    Container,
+    ContainerState,
+    CreateContainer,
+    Exec,
+    ExecRequest,
+    LogChunk,
+    Status,
+)
 from linkspan.model.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from linkspan.model.events import Event
 from linkspan.model.requests import Connect, CreateSandbox, Disconnect, EndpointRequest, RemoveSandbox
+from linkspan.model.resources import Resources, RestartPolicy
+from tests.unit.api.hold import FakeMeter, Users, volumes_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -77,6 +89,14 @@ class Quay:
         self.execs: dict[str, Exec] = {}
         self.exec_wires: dict[str, Wire] = {}
         self._count = 0
+        self.abilities = Abilities()
+        self.meter = FakeMeter(self.get)
+        users = Users(lambda: list(self._lives.values()), self.life)
+        self.volumes, self._directory = volumes_of(engine, users, self._id)
+
+    def close(self) -> None:
+        """Take the volumes away."""
+        self._directory.cleanup()
 
     def _id(self) -> str:
         self._count += 1
@@ -100,7 +120,7 @@ class Quay:
 
     def content(self) -> object:
         """Everything, to be compared."""
-        return {id: life.container for id, life in self._lives.items()}, dict(self.execs)
+        return {id: life.container for id, life in self._lives.items()}, dict(self.execs), list(self.volumes.all())
 
     def _announce(self, container: Container, action: str, **attributes: str) -> None:
         described = {**container.wanted.labels, "image": container.wanted.rootfs, "name": container.name, **attributes}
@@ -116,6 +136,8 @@ class Quay:
                 "You have to remove (or rename) that container to be able to reuse that name.",
                 field="name",
             )
+        mounts = await self.volumes.claim(wanted.mounts, wanted.volumes_from)
+        wanted = replace(wanted, mounts=mounts)
         container = Container(id, wanted.name, START + timedelta(seconds=self._count), wanted)
         self._lives[id] = Life(container)
         self._announce(container, "create")
@@ -217,7 +239,26 @@ class Quay:
     async def _code(self, ended: "asyncio.Future[int]") -> tuple[int, str | None]:
         return await ended, None
 
-    async def remove(self, reference: str, *, force: bool = False) -> None:
+    async def pause(self, reference: str) -> None:
+        self._turn(reference, Status.RUNNING, Status.PAUSED)
+
+    async def unpause(self, reference: str) -> None:
+        self._turn(reference, Status.PAUSED, Status.RUNNING)
+
+    def _turn(self, reference: str, before: Status, after: Status) -> None:
+        life = self.life(reference)
+        if life.container.state.status is not before:
+            raise ConflictError(f"container {life.container.id} is not {before}", field="container")
+        life.container = replace(life.container, state=replace(life.container.state, status=after))
+
+    async def update(self, reference: str, change: Resources, policy: RestartPolicy | None = None) -> None:
+        life = self.life(reference)
+        wanted = life.container.wanted
+        resources = limits.checked(limits.changed(wanted.resources, change), 2)
+        wanted = replace(wanted, resources=resources, restart=policy or wanted.restart)
+        life.container = replace(life.container, wanted=wanted)
+
+    async def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
         life = self.life(reference)
         if life.container.state.status is Status.RUNNING:
             if not force:

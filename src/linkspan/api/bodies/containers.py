@@ -4,7 +4,9 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from linkspan.api.bodies.mounts import MountBody
 from linkspan.api.bodies.networks import EndpointBody
+from linkspan.api.bodies.resources import HealthConfig, ResourcesBody, RestartPolicy
 from linkspan.api.bodies.spelling import docker_name
 
 
@@ -15,39 +17,6 @@ class PortBody(Struct, rename={"host_ip": "HostIp", "host_port": "HostPort"}, kw
     host_port: str = ""
 
 
-class RestartPolicy(Struct, rename=docker_name, kw_only=True):
-    """What happens after an exit."""
-
-    name: str = "no"
-    maximum_retry_count: int = 0
-
-
-class TmpfsOptions(Struct, rename=docker_name, kw_only=True):
-    """Size in bytes, and mode."""
-
-    size_bytes: int = 0
-    mode: int = 0
-
-
-class BindOptions(Struct, rename=docker_name, kw_only=True):
-    """How mounts below a bind are passed on."""
-
-    propagation: str = ""
-    non_recursive: bool = False
-    create_mountpoint: bool = False
-
-
-class MountBody(Struct, rename=docker_name, kw_only=True):
-    """One `--mount`."""
-
-    type: str = ""
-    source: str = ""
-    target: str = ""
-    read_only: bool = False
-    bind_options: BindOptions | None = None
-    tmpfs_options: TmpfsOptions | None = None
-
-
 class LogConfig(Struct, rename=docker_name, kw_only=True):
     """Where the output goes; always into a file of ours."""
 
@@ -55,7 +24,7 @@ class LogConfig(Struct, rename=docker_name, kw_only=True):
     config: dict[str, str] = field(default_factory=dict)
 
 
-class HostConfig(Struct, rename=docker_name, kw_only=True):
+class HostConfig(ResourcesBody, rename=docker_name, kw_only=True):
     """What depends on the machine."""
 
     binds: list[str] = field(default_factory=list)
@@ -78,14 +47,18 @@ class HostConfig(Struct, rename=docker_name, kw_only=True):
     shm_size: int = 0
     sysctls: dict[str, str] = field(default_factory=dict)
     tmpfs: dict[str, str] = field(default_factory=dict)
-    memory: int = 0
-    nano_cpus: int = 0
+    volume_driver: str = ""
+    volumes_from: list[str] = field(default_factory=list)
+    group_add: list[str] = field(default_factory=list)
+    security_opt: list[str] = field(default_factory=list)
+    masked_paths: list[str] | None = None
+    readonly_paths: list[str] | None = None
+    oom_score_adj: int = field(name="OomScoreAdj", default=0)
+    cgroupns_mode: str = ""
     pid_mode: str = ""
     ipc_mode: str = ""
     uts_mode: str = field(name="UTSMode", default="")
     userns_mode: str = ""
-    devices: list[Any] = field(default_factory=list)
-    ulimits: list[Any] = field(default_factory=list)
     init: bool = False
 
 
@@ -110,7 +83,7 @@ class ContainerCreate(Struct, rename=docker_name, kw_only=True):
     stdin_once: bool = False
     env: list[str] = field(default_factory=list)
     cmd: list[str] | str = field(default_factory=list)
-    healthcheck: dict[str, Any] | None = None
+    healthcheck: HealthConfig | None = None
     image: str = ""
     rootfs: str = ""
     volumes: dict[str, Any] = field(default_factory=dict)

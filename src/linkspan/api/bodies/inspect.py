@@ -4,8 +4,10 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from linkspan.api.bodies.containers import LogConfig, PortBody, RestartPolicy
+from linkspan.api.bodies.containers import LogConfig, PortBody
+from linkspan.api.bodies.mounts import MountBody
 from linkspan.api.bodies.networks import EndpointBody
+from linkspan.api.bodies.resources import HealthBody, HealthConfig, ResourcesBody, RestartPolicy
 from linkspan.api.bodies.spelling import docker_name
 
 
@@ -23,14 +25,17 @@ class StateBody(Struct, rename=docker_name, kw_only=True):
     error: str
     started_at: str
     finished_at: str
+    health: HealthBody | UnsetType = UNSET
 
 
 class PointBody(Struct, rename=docker_name, kw_only=True):
     """A mount inside."""
 
     type: str
+    name: str | UnsetType = UNSET
     source: str
     destination: str
+    driver: str | UnsetType = UNSET
     mode: str
     rw: bool = field(name="RW")
     propagation: str = ""
@@ -59,9 +64,10 @@ class ConfigBody(Struct, rename=docker_name, kw_only=True):
     labels: dict[str, str]
     stop_signal: str
     stop_timeout: int
+    healthcheck: HealthConfig | UnsetType = UNSET
 
 
-class HostConfigBody(Struct, rename=docker_name, kw_only=True):
+class HostConfigBody(ResourcesBody, rename=docker_name, kw_only=True):
     """What was asked for, and depends on the machine."""
 
     binds: list[str] | None
@@ -79,8 +85,15 @@ class HostConfigBody(Struct, rename=docker_name, kw_only=True):
     dns_options: list[str] = field(name="DnsOptions")
     dns_search: list[str] = field(name="DnsSearch")
     extra_hosts: list[str] | None
-    group_add: list[str] | None = None
+    group_add: list[str] | None
+    cgroupns_mode: str = "host"
+    cgroup: str = ""
     ipc_mode: str = "private"
+    oom_score_adj: int = field(name="OomScoreAdj", default=0)
+    masked_paths: list[str]
+    readonly_paths: list[str]
+    mounts: list[MountBody] | UnsetType = UNSET
+    init: bool | UnsetType = UNSET
     links: list[str] | None = None
     pid_mode: str = ""
     privileged: bool
@@ -94,8 +107,7 @@ class HostConfigBody(Struct, rename=docker_name, kw_only=True):
     shm_size: int
     runtime: str = "runc"
     console_size: tuple[int, int] = (0, 0)
-    memory: int = 0
-    nano_cpus: int = 0
+    isolation: str = ""
 
 
 class NetworkSettings(Struct, rename=docker_name, kw_only=True):
@@ -146,6 +158,8 @@ class ContainerBody(Struct, rename=docker_name, kw_only=True):
     mounts: list[PointBody]
     config: ConfigBody
     network_settings: NetworkSettings
+    size_rw: int | UnsetType = UNSET
+    size_root_fs: int | UnsetType = UNSET
 
 
 class ShortHostConfig(Struct, rename=docker_name, kw_only=True):
@@ -185,3 +199,5 @@ class ContainerItem(Struct, rename=docker_name, kw_only=True):
     host_config: ShortHostConfig
     network_settings: ShortNetworkSettings
     mounts: list[PointBody]
+    size_rw: int | UnsetType = UNSET
+    size_root_fs: int | UnsetType = UNSET

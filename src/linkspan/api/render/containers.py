@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Mapping
 from datetime import datetime
 
-from linkspan.api.bodies.containers import ExecBody, LogConfig, PortBody, ProcessConfig, RestartPolicy
+from msgspec import UNSET
+
+from linkspan.api.bodies.containers import ExecBody, LogConfig, PortBody, ProcessConfig
 from linkspan.api.bodies.inspect import (
     ConfigBody,
     ContainerBody,
@@ -12,23 +14,28 @@ from linkspan.api.bodies.inspect import (
     HostConfigBody,
     ListedPort,
     NetworkSettings,
-    PointBody,
     ShortHostConfig,
     ShortNetworkSettings,
     StateBody,
 )
 from linkspan.api.bodies.networks import EndpointBody, EndpointIpam
+from linkspan.api.bodies.resources import HealthBody, ProbeBody, RestartPolicy
+from linkspan.api.limits import health_body as health_config
+from linkspan.api.limits import resource_fields
 from linkspan.api.publishing import single_ports, wished_bindings
+from linkspan.api.render.mounts import Locate, binds, mount_bodies, point_body, tmpfs
 from linkspan.api.render.networks import endpoint_body
 from linkspan.api.render.times import timestamp
-from linkspan.model.containers import Container, CreateContainer, Exec, Mount, MountKind, Status
+from linkspan.containers.spec import MASKED, READ_ONLY
+from linkspan.model.containers import Container, ContainerState, CreateContainer, Exec, MountKind, Status
+from linkspan.model.health import Condition, Health
 from linkspan.model.networks import Network
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.sandboxes import Sandbox
 
 
 def container_body(
-    container: Container, sandbox: Sandbox | None, networks: Mapping[str, Network], sandbox_key: str
+    container: Container, sandbox: Sandbox | None, networks: Mapping[str, Network], sandbox_key: str, locate: Locate
 ) -> ContainerBody:
     """GET /containers/{id}/json. `networks` are by id; `sandbox` is None unless the container runs."""
     wanted = container.wanted
@@ -38,10 +45,11 @@ def container_body(
         path=wanted.argv[0],
         args=list(wanted.argv[1:]),
         state=state_body(container),
-        image=wanted.rootfs,
+        image=wanted.image_id or wanted.rootfs,
         name=f"/{container.name}",
+        restart_count=container.state.restarts,
         host_config=_host_config(wanted),
-        mounts=[point_body(mount) for mount in wanted.mounts],
+        mounts=[point_body(mount, locate) for mount in wanted.mounts if mount.kind is not MountKind.TMPFS],
         config=_config(container),
         network_settings=_network_settings(container, sandbox, networks, sandbox_key),
     )
@@ -52,7 +60,9 @@ def state_body(container: Container) -> StateBody:
     state = container.state
     return StateBody(
         status=str(state.status),
-        running=state.status is Status.RUNNING,
+        running=state.active,
+        paused=state.status is Status.PAUSED,
+        restarting=state.status is Status.RESTARTING,
         oom_killed=state.oom_killed,
         dead=False,
         pid=state.pid,
@@ -60,19 +70,19 @@ def state_body(container: Container) -> StateBody:
         error=state.error,
         started_at=timestamp(state.started),
         finished_at=timestamp(state.finished),
+        health=UNSET if state.health is None else health_body(state.health),
     )
 
 
-def point_body(mount: Mount) -> PointBody:
-    """A mount inside."""
-    return PointBody(
-        type=str(mount.kind),
-        source=mount.source,
-        destination=mount.target,
-        mode=",".join((*(("ro",) if mount.read_only else ()), *mount.options)),
-        rw=not mount.read_only,
-        propagation="rprivate" if mount.kind is MountKind.BIND else "",
-    )
+def health_body(health: Health) -> HealthBody:
+    """What health checks have found."""
+    probes = [
+        ProbeBody(
+            start=timestamp(probe.started), end=timestamp(probe.ended), exit_code=probe.exit_code, output=probe.output
+        )
+        for probe in health.probes
+    ]
+    return HealthBody(status=str(health.condition), failing_streak=health.streak, log=probes)
 
 
 def _config(container: Container) -> ConfigBody:
@@ -90,12 +100,15 @@ def _config(container: Container) -> ConfigBody:
         open_stdin=wanted.open_stdin,
         stdin_once=wanted.stdin_once,
         env=list(wanted.env),
-        cmd=list(wanted.argv),
-        image=wanted.rootfs,
+        cmd=list(wanted.argv[wanted.entrypoint :]),
+        entrypoint=list(wanted.argv[: wanted.entrypoint]) or None,
+        image=wanted.origin,
         working_dir=wanted.workdir,
         labels=dict(wanted.labels),
         stop_signal=wanted.stop_signal,
         stop_timeout=wanted.stop_timeout,
+        volumes={mount.target: {} for mount in wanted.mounts if mount.anonymous} or None,
+        healthcheck=health_config(wanted.health) or UNSET,
     )
 
 
@@ -104,14 +117,15 @@ def _exposed(wanted: CreateContainer) -> list[str]:
 
 
 def _host_config(wanted: CreateContainer) -> HostConfigBody:
-    binds = [f"{mount.source}:{mount.target}" for mount in wanted.mounts if mount.kind is MountKind.BIND]
-    tmpfs = {mount.target: ",".join(mount.options) for mount in wanted.mounts if mount.kind is MountKind.TMPFS}
+    mounts = mount_bodies(wanted)
+    open_paths = wanted.privileged
     return HostConfigBody(
-        binds=binds or None,
+        **resource_fields(wanted),
+        binds=binds(wanted),
         log_config=LogConfig(type="json-file"),
         network_mode=wanted.mode or "default",
         port_bindings=wished_bindings(wanted.publish),
-        restart_policy=RestartPolicy(),
+        restart_policy=RestartPolicy(name=str(wanted.restart.name), maximum_retry_count=wanted.restart.most),
         auto_remove=wanted.auto_remove,
         cap_add=list(wanted.cap_add) or None,
         cap_drop=list(wanted.cap_drop) or None,
@@ -122,8 +136,22 @@ def _host_config(wanted: CreateContainer) -> HostConfigBody:
         privileged=wanted.privileged,
         readonly_rootfs=wanted.read_only,
         sysctls=dict(wanted.sysctls),
-        tmpfs=tmpfs,
+        tmpfs=dict(tmpfs(wanted)),
+        mounts=mounts or UNSET,
         shm_size=wanted.shm_size,
+        volumes_from=list(wanted.volumes_from) or None,
+        group_add=list(wanted.group_add) or None,
+        security_opt=list(wanted.security) or None,
+        ipc_mode=wanted.ipc or "private",
+        pid_mode=wanted.pid,
+        uts_mode=wanted.uts,
+        cgroupns_mode=wanted.cgroup_namespace or "host",
+        oom_score_adj=wanted.oom_score_adj,
+        init=wanted.init or UNSET,
+        masked_paths=[] if open_paths else list(MASKED if wanted.masked_paths is None else wanted.masked_paths),
+        readonly_paths=[]
+        if open_paths
+        else list(READ_ONLY if wanted.read_only_paths is None else wanted.read_only_paths),
     )
 
 
@@ -202,14 +230,15 @@ def port_map(container: Container, sandbox: Sandbox | None) -> dict[str, list[Po
 
 
 def container_item(
-    container: Container, sandbox: Sandbox | None, networks: Mapping[str, Network], now: datetime
+    container: Container, sandbox: Sandbox | None, networks: Mapping[str, Network], now: datetime, locate: Locate
 ) -> ContainerItem:
     """One container of a list."""
     wanted = container.wanted
     return ContainerItem(
         id=container.id,
         names=[f"/{container.name}"],
-        image=wanted.rootfs,
+        image=wanted.origin,
+        image_id=wanted.image_id,
         command=shlex.join(wanted.argv),
         created=int(container.created.timestamp()),
         ports=_listed_ports(container, sandbox),
@@ -218,7 +247,7 @@ def container_item(
         status=status_text(container, now),
         host_config=ShortHostConfig(network_mode=wanted.mode or "default"),
         network_settings=ShortNetworkSettings(networks=endpoints_of(container, sandbox, networks)),
-        mounts=[point_body(mount) for mount in wanted.mounts],
+        mounts=[point_body(mount, locate) for mount in wanted.mounts if mount.kind is not MountKind.TMPFS],
     )
 
 
@@ -237,13 +266,24 @@ def _listed_ports(container: Container, sandbox: Sandbox | None) -> list[ListedP
 def status_text(container: Container, now: datetime) -> str:
     """`Up 3 seconds`, `Exited (0) 2 minutes ago`, `Created`."""
     state = container.state
-    if state.status is Status.RUNNING and state.started is not None:
-        return f"Up {ago(now, state.started)}"
+    if state.running and state.started is not None:
+        return f"Up {ago(now, state.started)}{_aside(state)}"
+    if state.status is Status.RESTARTING and state.finished is not None:
+        return f"Restarting ({state.exit_code}) {ago(now, state.finished)} ago"
     if state.status is Status.EXITED and state.finished is not None:
         return f"Exited ({state.exit_code}) {ago(now, state.finished)} ago"
     if state.status is Status.REMOVING:
         return "Removal In Progress"
     return "Created"
+
+
+def _aside(state: ContainerState) -> str:
+    """What stands in brackets behind the time."""
+    if state.status is Status.PAUSED:
+        return " (Paused)"
+    if state.health is None:
+        return ""
+    return " (health: starting)" if state.health.condition is Condition.STARTING else f" ({state.health.condition})"
 
 
 _SPANS = (

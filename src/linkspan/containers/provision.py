@@ -1,0 +1,84 @@
+"""What a container is given of the machine at its start, besides its network and root file system."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from linkspan.containers.context import Context
+from linkspan.containers.devices import find_devices, find_numbers
+from linkspan.containers.inits import find_init
+from linkspan.containers.layout import Places
+from linkspan.containers.register import Life
+from linkspan.containers.seccomp import default_profile
+from linkspan.containers.security import security
+from linkspan.containers.spec import Setting
+from linkspan.model.containers import Container, MountKind
+from linkspan.model.errors import ConflictError
+
+_HOST_SHM = Path("/dev/shm")  # noqa: S108 - the mount point of the machine's shared memory
+_CONTAINER = "container:"
+
+
+async def provided(context: Context, container: Container, places: Places, setting: Setting) -> Setting:
+    """A setting with everything that has to be looked up now. Raises `LinkspanError`."""
+    wanted = container.wanted
+    await context.volumes.enter(container, places.rootfs)
+    unfiltered = wanted.privileged or security(wanted.security).seccomp
+    return replace(
+        setting,
+        namespaces=dict(_namespaces(context, container)),
+        seccomp="" if unfiltered else default_profile(),
+        init=find_init() if wanted.init else None,
+        shm=await _shared_memory(context, container, places),
+        volumes={
+            mount.source: context.layout.volume(mount.source)
+            for mount in wanted.mounts
+            if mount.kind is MountKind.VOLUME
+        },
+        devices=() if wanted.privileged else find_devices(wanted.devices),
+        numbers=find_numbers(wanted.resources),
+    )
+
+
+def _namespaces(context: Context, container: Container) -> Mapping[str, Path | None]:
+    """By kind, what is not the container's own: the host's (None), or that of another container."""
+    wanted = container.wanted
+    found: dict[str, Path | None] = {}
+    for kind, mode in (("ipc", wanted.ipc), ("pid", wanted.pid), ("uts", wanted.uts)):
+        if mode == "host":
+            found[kind] = None
+        elif mode.startswith(_CONTAINER):
+            owner = _owner(context, mode, kind)
+            found[kind] = Path(f"/proc/{owner.container.state.pid}/ns/{kind}")
+    return found
+
+
+def _owner(context: Context, mode: str, kind: str) -> Life:
+    """The container whose namespace is shared; `ConflictError`, in Docker's words, unless it runs and may be joined."""
+    owner = context.register.get(mode.removeprefix(_CONTAINER))
+    if not owner.running:
+        raise ConflictError(
+            f"cannot join {kind.upper()} of a non running container: {owner.container.id}", field=kind, value=mode
+        )
+    if kind == "ipc" and owner.container.wanted.ipc not in ("shareable", "host"):
+        raise ConflictError(
+            f"cannot join IPC of a container {owner.container.id}: non-shareable IPC "
+            "(hint: use IpcMode:shareable for the donor container)",
+            field=kind,
+            value=mode,
+        )
+    return owner
+
+
+async def _shared_memory(context: Context, container: Container, places: Places) -> Path | None:
+    """What is mounted at /dev/shm, unless it is the container's own and nobody else's."""
+    mode = container.wanted.ipc
+    if mode == "host":
+        return _HOST_SHM
+    if mode.startswith(_CONTAINER):
+        owner = _owner(context, mode, "ipc").container
+        return _HOST_SHM if owner.wanted.ipc == "host" else context.layout.of(owner.id).shm
+    if mode != "shareable":
+        return None
+    await context.host.mount_tmpfs(places.shm, size=container.wanted.shm_size)
+    return places.shm
