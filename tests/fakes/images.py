@@ -41,7 +41,7 @@ class MemoryImageStore:
 
 
 class MemoryRegistry:
-    """A registry, and a reader of archives. Layers come when `open` is set; what was fetched is counted.
+    """A registry, and a reader of archives. Layers come when `open` is set: `waiting` tells that they are wanted.
 
     With `password`, only who knows it gets in.
     """
@@ -50,9 +50,9 @@ class MemoryRegistry:
         self.manifests: dict[str, bytes] = {}
         self.blobs: dict[str, bytes] = {}
         self.fetched: list[str] = []
-        self.asked = 0
         self.open = asyncio.Event()
         self.open.set()
+        self.waiting = asyncio.Event()
         self.password = ""
 
     def put(self, picture: Picture, *names: str) -> str:
@@ -69,7 +69,6 @@ class MemoryRegistry:
         self.manifests |= {name: data, f"{name.rpartition(':')[0]}@{digest(data)}": data}
 
     async def manifest(self, source: Reference, credentials: Credentials | None, scratch: Path) -> bytes:
-        self.asked += 1
         await asyncio.sleep(0)
         if self.password and (credentials is None or credentials.password != self.password):
             raise UnavailableError("unauthorized: authentication required")
@@ -89,6 +88,7 @@ class MemoryRegistry:
         self, source: Reference, into: Bundle, credentials: Credentials | None, scratch: Path
     ) -> None:
         data = json.loads(await self.manifest(source, credentials, scratch))
+        self.waiting.set()
         await self.open.wait()
         for each in data["layers"]:
             if not into.blob(each["digest"]).exists():
@@ -159,6 +159,10 @@ class TarUnpacker:
         if failure is not None:
             raise failure
         self.unpacked += 1
+        self._unpack(layout, into)
+
+    @staticmethod
+    def _unpack(layout: Path, into: Path) -> None:
         blobs = layout / "blobs"
         index = json.loads((layout / "index.json").read_text())
         manifest = json.loads((blobs / index["manifests"][0]["digest"].replace(":", "/")).read_text())

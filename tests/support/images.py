@@ -25,7 +25,7 @@ def digest(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One member of a layer. `link` makes it a symbolic link, `hard` a hard one; a name that ends in `/` a directory."""
+    """One member of a layer: a symbolic link by `link`, a hard one by `hard`, a directory when its name ends in `/`."""
 
     name: str
     data: bytes = b""

@@ -331,7 +331,7 @@ class Images:
         try:
             yield
         except BaseException:
-            await asyncio.shield(self._sweep())
+            await self._sweep()
             raise
 
     async def _sweep(self) -> int:

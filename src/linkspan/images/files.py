@@ -9,11 +9,14 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from linkspan.images.documents import digest_of
+
+Result = TypeVar("Result")
 
 
 def chain_id(diff_ids: Sequence[str]) -> str:
@@ -50,12 +53,16 @@ class Files:
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
         """A private directory, gone at the end of the block."""
-        directory = self._scratch / secrets.token_hex(8)
-        directory.mkdir(mode=0o700)
+        directory = self._new_scratch()
         try:
             yield directory
         finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+            await _to_the_end(lambda: shutil.rmtree(directory, ignore_errors=True))
+
+    def _new_scratch(self) -> Path:
+        directory = self._scratch / secrets.token_hex(8)
+        directory.mkdir(mode=0o700)
+        return directory
 
     def keep(self, source: Path, target: Path) -> None:
         """Rename into place, unless it is there already."""
@@ -76,7 +83,8 @@ class Files:
     async def sweep(self, wanted: Collection[str], roots_in_use: Collection[str]) -> int:
         """Delete all blobs and roots but those: `wanted` are digests, `roots_in_use` paths. Returns the bytes freed.
 
-        They are moved away at once, so that whoever makes one of them anew is not disturbed, and deleted after.
+        They are moved away at once, so that whoever makes one of them anew is not disturbed, and deleted after, also
+        when the caller is cancelled.
         """
         names = {_hex(digest) for digest in wanted} | self._pins.keys()
         doomed = [
@@ -87,10 +95,31 @@ class Files:
         ]
         if not doomed:
             return 0
-        async with self.scratch() as scratch:
-            for number, path in enumerate(doomed):
-                path.rename(scratch / str(number))
-            return await asyncio.to_thread(_size, scratch)
+        scratch = self._new_scratch()
+        for number, path in enumerate(doomed):
+            path.rename(scratch / str(number))
+        return await _to_the_end(lambda: _removed(scratch))
+
+
+async def _to_the_end(work: Callable[[], Result]) -> Result:
+    """Do `work` in a thread, and wait until it is done even when cancelled in between."""
+    done = asyncio.get_running_loop().run_in_executor(None, work)
+    cancelled: asyncio.CancelledError | None = None
+    while not done.done():
+        try:
+            await asyncio.shield(done)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return done.result()
+
+
+def _removed(directory: Path) -> int:
+    """Delete a directory; the bytes that were in it."""
+    size = _size(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+    return size
 
 
 def _hex(digest: str) -> str:

@@ -1,6 +1,6 @@
 """Images on fakes: a registry and a store in memory, real files in a directory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,14 +30,14 @@ class Gallery:
         return START + timedelta(seconds=self._ticks)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Images]:
+    async def open(self, announce: Callable[[Event], None] | None = None) -> AsyncIterator[Images]:
         images = Images(
             data_root=self.root,
             store=self.store,
             transport=self.registry,
             unpacker=self.unpacker,
             surroundings=Surroundings(
-                self._now, lambda: list(self.uses), self.events.append, Platform("linux", "amd64")
+                self._now, lambda: list(self.uses), announce or self.events.append, Platform("linux", "amd64")
             ),
         )
         async with images.running():

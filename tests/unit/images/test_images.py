@@ -204,8 +204,7 @@ async def test_pulls_of_one_image_at_one_time_are_one_pull(gallery: Gallery) -> 
     gallery.registry.open.clear()
     async with gallery.open() as images, asyncio.TaskGroup() as tasks:
         pulls = [tasks.create_task(pull(images)) for _ in range(3)]
-        while gallery.registry.asked < 3:  # the manifest, the configuration, the layers
-            await asyncio.sleep(0)
+        await gallery.registry.waiting.wait()
         gallery.registry.open.set()
         first, *others = [await each for each in pulls]
     assert len(gallery.registry.fetched) == 2 and all(other == first for other in others)
@@ -263,7 +262,7 @@ async def test_what_is_pushed_can_be_pulled_and_has_a_digest(gallery: Gallery) -
 
 async def test_what_is_not_there_cannot_be_pushed(gallery: Gallery) -> None:
     async with gallery.open() as images:
-        with pytest.raises(NotFoundError, match="An image does not exist locally with the tag: registry.test/tool"):
+        with pytest.raises(NotFoundError, match=r"An image does not exist locally with the tag: registry\.test/tool"):
             async for _ in images.push(TOOL):
                 pass
 

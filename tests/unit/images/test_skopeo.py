@@ -1,13 +1,14 @@
 """What skopeo is told, and what it says: no secret in its arguments, and Docker's words for its errors."""
 
+import asyncio
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from linkspan.images.ports import Stream
 from linkspan.images.skopeo import Skopeo, auth_file, is_loopback, push_refusal, refusal
 from linkspan.model.errors import LinkspanError, NotFoundError, UnauthorizedError, UnavailableError
 from linkspan.model.images import Credentials
@@ -21,7 +22,7 @@ HERE = parse_reference("registry.test:5000/tool:1")
 class Ended:
     """A process that has printed something."""
 
-    stdout = None
+    stdout: asyncio.StreamReader | None = None
 
     def __init__(self, status: int, out: bytes, err: bytes) -> None:
         self.returncode = status
@@ -36,6 +37,10 @@ class Ended:
     def kill(self) -> None: ...
 
 
+def modes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+
+
 class Machine:
     """Starts nothing; remembers what was to be started, and the files that were there then."""
 
@@ -44,10 +49,19 @@ class Machine:
         self.modes: dict[str, int] = {}
         self._ended = status, out, err
 
-    async def spawn(self, argv: Sequence[str], *, cwd: Path | None = None, **streams: Any) -> Ended:
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        sandbox: str | None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+    ) -> Ended:
         assert cwd is not None
-        self.argv = list(argv)
-        self.modes = {path.name: path.stat().st_mode & 0o777 for path in cwd.iterdir()}
+        self.argv, self.modes = list(argv), modes(cwd)
         return Ended(*self._ended)
 
 
@@ -87,8 +101,10 @@ async def test_a_registry_can_be_called_insecure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("domain", "expected"),
-    [("127.0.0.1:5000", True), ("127.9.9.9", True), ("localhost:80", True), ("[::1]:5000", True)]
-    + [("10.0.0.1:5000", False), ("docker.io", False), ("localhost.test", False)],
+    [
+        *[("127.0.0.1:5000", True), ("127.9.9.9", True), ("localhost:80", True), ("[::1]:5000", True)],
+        *[("10.0.0.1:5000", False), ("docker.io", False), ("localhost.test", False)],
+    ],
 )
 def test_what_the_loopback_is(domain: str, expected: bool) -> None:
     assert is_loopback(domain) is expected

@@ -38,7 +38,7 @@ def test_a_name_is_completed_and_shortened(text: str, full: str, familiar: str) 
     ["", ":tag", "a:", "a::b", "-a", "a//b", "a/", "/a", "a b", "a@sha256:1", f"a@{DIGEST}x", "a..b", "é", "a\0"],
 )
 def test_what_is_no_name_is_refused_in_docker_s_words(text: str) -> None:
-    with pytest.raises(InvalidError, match="^invalid reference format$"):
+    with pytest.raises(InvalidError, match=r"^invalid reference format$"):
         parse_reference(text)
 
 
