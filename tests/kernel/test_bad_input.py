@@ -13,7 +13,7 @@ from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, U
 from tests.imports import ROOT
 from tests.support.listing import Listing, listing
 from tests.support.packets import ask, pings
-from tests.support.world import IPTABLES_RELAY, NFTABLES, World
+from tests.support.world import IPTABLES_NAT, IPTABLES_RELAY, NFTABLES, World
 
 pytestmark = pytest.mark.slow
 
@@ -272,10 +272,11 @@ async def test_the_1024th_port_of_a_bridge_is_refused_by_name_and_leaves_nothing
     assert state(world) == before
 
 
+@pytest.mark.parametrize("variant", [IPTABLES_NAT], ids=str)
 @pytest.mark.parametrize("address", ["[::1]:8080:80", "[2001:db8::1]:8080:80"])
-async def test_what_needs_a_relay_that_does_not_exist_is_refused_with_a_reason(world: World, address: str) -> None:
+async def test_what_needs_the_relay_is_refused_with_a_reason_where_there_is_none(world: World, address: str) -> None:
     await world.open()
     before = state(world)
-    with pytest.raises(InvalidError, match="relay"):
+    with pytest.raises(InvalidError, match="userland proxy"):
         await world.box("a", publish=[address])
     assert state(world) == before

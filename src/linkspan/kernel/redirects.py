@@ -19,8 +19,9 @@ from linkspan.plan.objects import Redirect, mark_engine
 from linkspan.plan.operations import Operation, Verb
 from linkspan.plan.redirect import CHAIN, TABLE, statements
 
-_COMMENT = re.compile(r'comment "([^"]*)"')
-_HOOK = re.compile(r"^\t\ttype ([^\n]+)$", re.MULTILINE)
+_OWNER = re.compile(r'^\tcomment "([^"]*)"', re.MULTILINE)
+_CONTENTS = re.compile(r"^\t(?:chain (\S+) \{|\t(.+))$", re.MULTILINE)
+_DIGEST = re.compile(r'comment "([^"]*)"$')
 _CREATE = re.compile(r"^add table ")
 
 
@@ -70,8 +71,13 @@ class Redirects:
 
     def observe(self, sandboxes: Iterable[str]) -> list[Redirect]:
         """Those that are whole; the rest, and what others made in their place, is to be made anew."""
-        wanted = list(sandboxes)
+        wanted = [sandbox for sandbox in sandboxes if self._is_there(sandbox)]
         return visit(lambda: list(self._observe(wanted))) if wanted else []
+
+    def _is_there(self, sandbox: str) -> bool:
+        """Whether a namespace is pinned there, and not a plain file."""
+        pin = self._namespaces.pin(sandbox)
+        return pin is not None and pin.inode is not None
 
     def _observe(self, sandboxes: Iterable[str]) -> Iterator[Redirect]:
         for sandbox in sandboxes:
@@ -79,10 +85,10 @@ class Redirects:
                 listing = _listing(self._namespaces.path(sandbox))
             except UnavailableError:
                 return  # then there are none
-            owner, *rules = _COMMENT.findall(listing) or [""]
-            if mark_engine(owner) == self._engine:
-                # One that is damaged is shown as somebody's, so that the difference replaces it.
-                yield Redirect(sandbox, owner if _is_whole(listing, rules) else f"{owner} (damaged)")
+            owner = _OWNER.search(listing)
+            if owner is not None and mark_engine(owner[1]) == self._engine:
+                # One that is damaged is shown with another owner, so that the difference replaces it.
+                yield Redirect(sandbox, owner[1] if _is_whole(listing) else f"{owner[1]} (damaged)")
 
 
 def _change(nft: Nftables, redirect: Redirect, verb: Verb) -> None:
@@ -111,10 +117,13 @@ def _listing(namespace: Path) -> str:
         nft.close()
 
 
-def _is_whole(listing: str, rules: Sequence[str]) -> bool:
-    hook = _HOOK.search(listing)
+def _is_whole(listing: str) -> bool:
+    """Whether a table has our chain with our rules, told by the digests in their comments, and nothing else."""
+    chains, lines = zip(*_CONTENTS.findall(listing), strict=True) if _CONTENTS.search(listing) else ((), ())
+    hook, *rules = [line for line in lines if line] or [""]
+    digests = [match[1] if (match := _DIGEST.search(rule)) is not None else "" for rule in rules]
     return (
-        hook is not None
-        and f"type {hook[1]}" == CHAIN.hook.replace("priority raw", "priority -300")
-        and list(rules) == [comment(rule) for rule in CHAIN.rules]
+        [name for name in chains if name] == [CHAIN.name]
+        and hook == CHAIN.hook.replace("priority raw", "priority -300")
+        and digests == [comment(rule) for rule in CHAIN.rules]
     )

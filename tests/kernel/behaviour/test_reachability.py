@@ -66,7 +66,8 @@ def expected(world: World, cell: Cell) -> str | None:
     gateway = GATEWAY[version]
     own: dict[str, dict[int, str | None]] = {
         "neighbour": {4: world.neighbour_v4, 6: world.neighbour_v6},
-        "host by loopback": {4: gateway, 6: None},  # 127.0.0.1 cannot leave the host, ::1 not even in disguise
+        # 127.0.0.1 cannot leave the host, ::1 not even in disguise: only the relay takes it there
+        "host by loopback": {4: gateway, 6: None if world.variant is IPTABLES_NAT else gateway},
         "host by its LAN address": {4: world.v4, 6: world.v6},
         "host by its bridge address": {4: gateway, 6: gateway},
         "other network": {4: "10.6.0.2", 6: "fd06::2"},
