@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from linkspan.dataplane.starting import Place, holder
 from linkspan.kernel import native
 from linkspan.kernel.process import spawn
 from linkspan.lab.hosts import lab
@@ -90,6 +91,8 @@ class Harbour:
         try:
             await self._remove_everything()
         finally:
+            if (data_plane := holder(Place(self.exec_root))) is not None:
+                os.kill(data_plane, signal.SIGTERM)  # it would wait for the next daemon
             for pin in (self.exec_root / "netns").glob("*"):
                 native.detach_mount(pin)
             await self._stack.aclose()
