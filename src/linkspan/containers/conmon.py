@@ -11,7 +11,7 @@ conmon of its own, which waits for the first client before it starts, and sends 
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from linkspan.containers.failures import RuntimeFailureError, complaint
@@ -30,6 +30,9 @@ _PIPE = asyncio.subprocess.PIPE
 _ATTEMPTS = 20
 _PAUSE = 0.02
 """How often, and after which seconds, what is left in the control group of a deleted container is killed."""
+
+_FROZEN_SECONDS = 0.5
+"""After which what was killed and is still there is taken for frozen."""
 
 _MESSAGE_LIMIT = 64 * 1024
 """conmon quotes at most 8 KiB of a complaint."""
@@ -80,7 +83,10 @@ class Conmon:
 
     async def delete(self, id: str) -> None:
         """Forget a container, and kill what is left of it; nothing to do when there is none."""
-        await self._empty(id)  # first: after a kill of its own, runc sleeps 100 ms to see what it has come to
+        # First, since runc sleeps 100 ms after a kill of its own; but what is frozen dies only when runc has thawed it.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FROZEN_SECONDS):
+                await self._empty(id)
         if (self._root / id).exists():
             await self._runtime("delete", "--force", id)
         if not await self._empty(id):  # a runtime that was killed half-way leaves its control group

@@ -75,6 +75,17 @@ async def test_a_monitor_that_dies_takes_its_container_along(place: Dock) -> Non
     assert place.leftovers() == []
 
 
+async def test_a_paused_container_whose_monitor_dies_is_ended_too(place: Dock) -> None:
+    """What is frozen by version 1 of control groups does not die of a kill before it is thawed."""
+    container = await place.run(name="web")
+    await place.containers.pause("web")
+    exit = place.containers.wait("web", "next-exit")
+    os.kill(monitor_of(place, container.id), signal.SIGKILL)
+    assert (await asyncio.wait_for(exit, PATIENCE))[0] == 255
+    await gone(container.state.pid)
+    assert place.leftovers() == []
+
+
 async def test_auto_removed_containers_that_ended_meanwhile_are_removed(place: Dock) -> None:
     container = await place.run(name="web", auto_remove=True)
     await place.close()
