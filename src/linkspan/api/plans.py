@@ -10,6 +10,7 @@ from linkspan.api.bodies.names import RecordsBody
 from linkspan.api.bodies.networks import NetworkConnect, NetworkCreate, NetworkDisconnect
 from linkspan.api.calls import Call, Route, answer
 from linkspan.api.creation import container_request
+from linkspan.api.defaults import sourced
 from linkspan.api.names import records_request
 from linkspan.api.networks import creation, unused, wished_endpoint
 from linkspan.api.render.status import plan_body
@@ -58,7 +59,9 @@ async def records(call: Call) -> web.StreamResponse:
 
 async def run(call: Call) -> web.StreamResponse:
     """POST …/containers/create: the sandbox that starting the container makes."""
-    wanted = container_request(call.text("name"), await call.body(ContainerCreate))
+    body = await call.body(ContainerCreate)
+    with sourced(call.rooms.images, body) as (body, source):
+        wanted = container_request(call.text("name"), body, source)
     wanted = checked(replace(wanted, name=wanted.name.removeprefix("/") or "container"))
     return answer(plan_body(await call.rooms.engine.plan(_sandbox(wanted, call.rooms))))
 

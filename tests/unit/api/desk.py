@@ -18,6 +18,7 @@ from linkspan.api.server import Listener, serving
 from linkspan.engine.core import Engine
 from tests.support.engines import World
 from tests.unit.api.quay import Quay
+from tests.unit.images.gallery import Gallery
 
 HOST = Host(
     Path("/data"),
@@ -56,7 +57,14 @@ class Desk:
     """What a client can do."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, engine: Engine, world: World, rooms: Rooms, path: Path, quay: Quay
+        self,
+        session: aiohttp.ClientSession,
+        engine: Engine,
+        world: World,
+        rooms: Rooms,
+        path: Path,
+        quay: Quay,
+        gallery: Gallery,
     ) -> None:
         self.session = session
         self.engine = engine
@@ -64,6 +72,7 @@ class Desk:
         self.rooms = rooms
         self.path = path
         self.quay = quay
+        self.gallery = gallery
 
     def url(self, path: str) -> URL:
         """A path as it is, without being encoded once more."""
@@ -96,11 +105,12 @@ async def desk(world: World | None = None) -> AsyncIterator[Desk]:
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listening:
         path = Path(directory) / "socket"
         listening.bind(str(path))
-        async with world.engine() as engine:
+        gallery = Gallery(Path(directory))
+        async with world.engine() as engine, gallery.open(engine.announce) as images:
             quay = Quay(engine)
-            rooms = Rooms(engine, quay, HOST)
+            rooms = Rooms(engine, quay, HOST, images)
             async with serving(rooms, [Listener(listening)]):
                 connector = aiohttp.UnixConnector(str(path))
                 async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(10)) as session:
-                    yield Desk(session, engine, world, rooms, path, quay)
+                    yield Desk(session, engine, world, rooms, path, quay, gallery)
             quay.close()
