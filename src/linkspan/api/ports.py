@@ -1,7 +1,7 @@
 """What the API needs from the rest of the program, as narrow protocols that it owns."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,6 +12,7 @@ from linkspan.model.config import Config
 from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk
 from linkspan.model.dataplane import Load, Trace
 from linkspan.model.events import Event
+from linkspan.model.files import FileChange, PathStat
 from linkspan.model.images import Credentials, Image, ImageProgress, Loaded, Platform, Pushed, Removal
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
@@ -145,6 +146,22 @@ class Meter(Protocol):
     async def sizes(self, container: Container) -> tuple[int, int]: ...
 
 
+class Archives(Protocol):
+    """Files in containers: `linkspan.containers.archives.Archives`, where each call is described."""
+
+    async def stat(self, reference: str, path: str) -> PathStat: ...
+
+    def pack(self, reference: str, path: str) -> AbstractAsyncContextManager[tuple[PathStat, AsyncIterator[bytes]]]: ...
+
+    async def unpack(
+        self, reference: str, path: str, chunks: AsyncIterator[bytes], *, keep_kinds: bool = False, own: bool = False
+    ) -> None: ...
+
+    async def changes(self, reference: str) -> Sequence[FileChange]: ...
+
+    def export(self, reference: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+
+
 class Volumes(Protocol):
     """Volumes: `linkspan.containers.volumes.Volumes`, where each call is described."""
 
@@ -176,6 +193,9 @@ class Containers(Protocol):
 
     @property
     def volumes(self) -> Volumes: ...
+
+    @property
+    def archives(self) -> Archives: ...
 
     @property
     def meter(self) -> Meter: ...

@@ -4,6 +4,7 @@ Order matters: a path with a fixed end comes before one that takes anything ther
 """
 
 from linkspan.api import (
+    archives,
     attaching,
     containers,
     control,
@@ -32,6 +33,7 @@ ROUTES: tuple[Route, ...] = with_description(
         *execs.ROUTES,
         *control.ROUTES,
         *measuring.ROUTES,
+        *archives.ROUTES,
         *containers.ROUTES,
         *transfers.ROUTES,
         *images.ROUTES,

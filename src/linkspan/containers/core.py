@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from linkspan.containers import logs
+from linkspan.containers.archives import Archives
 from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.checks import CONTAINER_MODE, check_container_name, checked
 from linkspan.containers.connecting import Connector
@@ -69,6 +70,7 @@ class Containers:
         self._watcher = Watcher(self._context, self._tasks, self._starter, self._ender, self._execs)
         self.volumes = self._context.volumes
         self.meter = Meter(self._context)
+        self.archives = Archives(self._context)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Containers"]:

@@ -19,7 +19,7 @@ from linkspan.containers.starting import write_json
 from linkspan.containers.tasks import Tasks
 from linkspan.containers.trees import remove_tree
 from linkspan.containers.users import find_user
-from linkspan.model.containers import Exec, ExecRequest
+from linkspan.model.containers import Exec, ExecRequest, Status
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 
 START_SECONDS = 10.0
@@ -170,6 +170,10 @@ class Execs:
 
 
 def _check_running(life: Life) -> None:
+    if life.container.state.status is Status.PAUSED:
+        raise ConflictError(
+            f"Container {life.container.id} is paused, unpause the container before exec", field="container"
+        )
     if not life.running:
         raise ConflictError(
             f"container {life.container.id} is not running", field="container", value=life.container.name

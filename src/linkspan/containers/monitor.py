@@ -7,6 +7,7 @@ bundle, and the first process of the container is conmon's child.
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
@@ -85,6 +86,14 @@ class Monitor:
         self._let_go = True
         if self._done is not None:
             _set(self._done, False)
+
+    def alive(self) -> bool:
+        """Whether the container's first process has not ended: its number cannot mean another then."""
+        if self._first is None:
+            return False
+        poll = select.poll()
+        poll.register(self._first, select.POLLIN)
+        return not poll.poll(0)
 
     def signal(self, number: int) -> None:
         """Send a signal to the container's first process; nothing happens when it has ended."""

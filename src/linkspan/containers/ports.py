@@ -40,6 +40,14 @@ class Host(Protocol):
         """Make the directory `target`, and mount memory of at most `size` bytes there. Raises OSError."""
         ...
 
+    async def mount_bind(self, source: Path, target: Path, *, read_only: bool) -> None:
+        """Mount a directory or file at another place. Raises OSError."""
+        ...
+
+    def open_inside(self, root: int, path: str, flags: int) -> int:
+        """Open a path below the root directory of a descriptor: no link and no `..` leads out of it. Raises OSError."""
+        ...
+
     async def unmount(self, target: Path) -> None:
         """Take away whatever is mounted at `target`; nothing to do when nothing is."""
         ...

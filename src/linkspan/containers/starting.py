@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +14,13 @@ from linkspan.containers.limits import Json
 from linkspan.containers.monitor import Monitor, end_strays
 from linkspan.containers.provision import provided
 from linkspan.containers.register import Life
+from linkspan.containers.rootfs import mount_root
 from linkspan.containers.spec import Setting, spec
 from linkspan.containers.users import find_user
 from linkspan.model.containers import Container, ContainerState, CreateContainer, MountKind, Status
 from linkspan.model.errors import ConflictError, LinkspanError, UnavailableError
 from linkspan.model.health import Health
 from linkspan.model.sandboxes import Sandbox
-from linkspan.plan.objects import mark
 
 log = logging.getLogger(__name__)
 
@@ -97,22 +95,15 @@ class Starter:
     async def _prepare(self, container: Container, sandbox: Sandbox) -> Places:
         """Everything up to the runtime: the files, the root file system, and its description."""
         context = self._context
-        places = context.layout.of(container.id)
         wanted = container.wanted
-        _make_directories(places, wanted)
+        _make_sources(wanted)
+        places = await mount_root(context, container)
         owner = context.sandboxes.owner(container)
         if owner is None:
             hostname, files = own_hostname(container), files_of(places)
             context.resolution.write(container, sandbox)
         else:  # who shares a network shares its names
             hostname, files = own_hostname(owner.container), files_of(context.layout.of(owner.container.id))
-        await context.host.mount_overlay(
-            places.rootfs,
-            lower=Path(wanted.rootfs),
-            upper=places.upper,
-            work=places.work,
-            mark=mark(context.engine.id, "container", container.id),
-        )
         setting = Setting(
             rootfs=places.rootfs,
             files=files,
@@ -155,16 +146,7 @@ def files_of(places: Places) -> Mapping[str, Path]:
     }
 
 
-def _make_directories(places: Places, wanted: CreateContainer) -> None:
-    places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    places.bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
-    places.rootfs.mkdir(exist_ok=True)
-    places.work.mkdir(exist_ok=True)
-    if not places.upper.exists():
-        places.upper.mkdir()
-        root = Path(wanted.rootfs).stat()  # the root directory itself is that of the writable layer
-        os.chown(places.upper, root.st_uid, root.st_gid)
-        places.upper.chmod(stat.S_IMODE(root.st_mode))
+def _make_sources(wanted: CreateContainer) -> None:
     for mount in wanted.mounts:
         if mount.kind is MountKind.BIND and mount.create and not Path(mount.source).exists():
             Path(mount.source).mkdir(parents=True, exist_ok=True)

@@ -194,6 +194,11 @@ class Volumes:
                 **{"read/write": str(not mount.read_only).lower()},
             )
 
+    async def ready(self, name: str) -> Path:
+        """The content of a volume, mounted if its options say so."""
+        await self._mount(self.get(name))
+        return self.locate(name)
+
     async def _mount(self, volume: Volume) -> None:
         """What the options of a volume say, unless it is mounted already."""
         place = self.locate(volume.name)

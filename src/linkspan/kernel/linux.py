@@ -147,6 +147,14 @@ class LinuxKernel:
         """Mount shared memory at a directory, which is made."""
         await self._thread.run(lambda: mounts.mount_tmpfs(target, size))
 
+    async def mount_bind(self, source: Path, target: Path, *, read_only: bool) -> None:
+        """Mount a directory or file at another place."""
+        await self._thread.run(lambda: mounts.mount_bind(source, target, read_only=read_only))
+
+    def open_inside(self, root: int, path: str, flags: int) -> int:
+        """Open a path below the root directory of a descriptor."""
+        return native.open_inside(root, path, flags)
+
     async def unmount(self, target: Path) -> None:
         """Take away whatever is mounted at `target`."""
         await self._thread.run(lambda: mounts.unmount(target))

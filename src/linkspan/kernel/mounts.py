@@ -37,6 +37,13 @@ def mount_tmpfs(target: Path, size: int) -> None:
     native.mount_tmpfs(target, f"mode=1777,size={size}")
 
 
+def mount_bind(source: Path, target: Path, *, read_only: bool) -> None:
+    """Mount `source` at `target` too."""
+    native.bind_mount(source, target)
+    if read_only:
+        native.make_read_only(target)
+
+
 def _escaped(path: Path) -> str:
     """Commas end an option, and colons a directory, unless a backslash stands in front."""
     return re.sub(r"([\\:,])", r"\\\1", str(path))

@@ -67,6 +67,39 @@ def mount_tmpfs(target: str | os.PathLike[str], options: str) -> None:
     _check(_libc.mount(b"shm", os.fsencode(target), b"tmpfs", flags, os.fsencode(options)), target)
 
 
+MS_RDONLY, MS_REMOUNT = 1, 32
+
+
+def make_read_only(target: str | os.PathLike[str]) -> None:
+    """`mount -o remount,bind,ro target`."""
+    _check(_libc.mount(None, os.fsencode(target), None, MS_BIND | MS_REMOUNT | MS_RDONLY, None), target)
+
+
+_SYS_OPENAT2 = 437
+"""On every architecture."""
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
+_ATTEMPTS = 16
+
+
+def open_inside(root: int, path: str, flags: int) -> int:
+    """openat2(2) with RESOLVE_IN_ROOT: the directory `root` is `/`, and its own `..`, to every part of the path.
+
+    The kernel gives up (EAGAIN) when something was renamed on the way: it is tried again.
+    """
+    how = struct.pack("=QQQ", flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+    for _ in range(_ATTEMPTS):
+        fd = int(_libc.syscall(_SYS_OPENAT2, root, name, how, len(how)))
+        if fd >= 0:
+            return fd
+        if ctypes.get_errno() != errno.EAGAIN:
+            break
+    number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number), path)
+
+
 def watch_writes(file: str | os.PathLike[str]) -> int:
     """An inotify descriptor, non-blocking, that becomes readable whenever `file` is written to."""
     fd = int(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from linkspan.containers.volumes import Volumes
 from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
 from linkspan.model.containers import Container
-from linkspan.model.errors import ConflictError, InvalidError
+from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
+from linkspan.model.files import ChangeKind, FileChange, PathStat
 from linkspan.model.usage import CpuUsage, LinkUsage, MemoryUsage, Usage
 from linkspan.model.volumes import Volume
 
@@ -92,3 +94,45 @@ class FakeMeter:
 
     async def sizes(self, container: Container) -> tuple[int, int]:
         return 10, 110
+
+
+class FakeArchives:
+    """One file in each container, and what was unpacked."""
+
+    def __init__(self, get: Callable[[str], Container]) -> None:
+        self._get = get
+        self.unpacked = b""
+
+    async def stat(self, reference: str, path: str) -> PathStat:
+        self._get(reference)
+        if path.rstrip("/") != "/etc/motd":
+            raise NotFoundError(f"Could not find the file {path} in container {reference}")
+        return PathStat("motd", 6, 0o100644, 1_767_225_600_000_000_000)
+
+    @asynccontextmanager
+    async def pack(self, reference: str, path: str) -> AsyncIterator[tuple[PathStat, AsyncIterator[bytes]]]:
+        found = await self.stat(reference, path)
+        yield found, _chunks(b"a tar ", b"archive")
+
+    async def unpack(
+        self, reference: str, path: str, chunks: AsyncIterator[bytes], *, keep_kinds: bool = False, own: bool = False
+    ) -> None:
+        self._get(reference)
+        data = b"".join([chunk async for chunk in chunks])
+        if path != "/tmp":  # noqa: S108 - a path inside
+            raise InvalidError("extraction point is not a directory")
+        self.unpacked = data
+
+    async def changes(self, reference: str) -> Sequence[FileChange]:
+        self._get(reference)
+        return [FileChange("/etc", ChangeKind.MODIFIED), FileChange("/etc/motd", ChangeKind.ADDED)]
+
+    @asynccontextmanager
+    async def export(self, reference: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        self._get(reference)
+        yield _chunks(b"everything")
+
+
+async def _chunks(*data: bytes) -> AsyncIterator[bytes]:
+    for chunk in data:
+        yield chunk

@@ -29,7 +29,7 @@ from linkspan.model.errors import ConflictError, ForbiddenError, InvalidError, N
 from linkspan.model.events import Event
 from linkspan.model.requests import Connect, CreateSandbox, Disconnect, EndpointRequest, RemoveSandbox
 from linkspan.model.resources import Resources, RestartPolicy
-from tests.unit.api.hold import FakeMeter, Users, volumes_of
+from tests.unit.api.hold import FakeArchives, FakeMeter, Users, volumes_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -91,6 +91,7 @@ class Quay:
         self._count = 0
         self.abilities = Abilities()
         self.meter = FakeMeter(self.get)
+        self.archives = FakeArchives(self.get)
         users = Users(lambda: list(self._lives.values()), self.life)
         self.volumes, self._directory = volumes_of(engine, users, self._id)
 

@@ -1,0 +1,73 @@
+"""How a container's files differ from those it was made from: what its writable layer holds. Runs in a thread.
+
+overlayfs keeps there what was changed, a character device 0:0 for what was deleted, and marks directories that hide the
+whole one below them.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from linkspan.model.files import ChangeKind, FileChange
+
+_OPAQUE = "trusted.overlay.opaque"
+_OURS = frozenset(
+    {"/dev", "/dev/console", "/dev/mqueue", "/dev/pts", "/dev/shm", "/etc/hostname", "/etc/hosts"}  # noqa: S108
+    | {"/etc/mtab", "/etc/resolv.conf", "/proc", "/sbin/docker-init", "/sys", "/.dockerenv"}
+)
+"""Where something of ours is mounted in every container: made for that, it is no change."""
+
+
+def differences(upper: Path, lower: Path) -> list[FileChange]:
+    """Every change, directories before what is in them."""
+    return list(_below(upper, lower, ""))
+
+
+def _below(upper: Path, lower: Path, path: str) -> Iterator[FileChange]:
+    here, there = Path(f"{upper}{path}"), Path(f"{lower}{path}")
+    names = sorted(os.listdir(here)) if here.is_dir() else []  # noqa: PTH208 - names are what is wanted
+    for name in names:
+        yield from _one(upper, lower, f"{path}/{name}")
+    if path and _is_opaque(here) and there.is_dir() and not there.is_symlink():
+        for name in sorted(set(os.listdir(there)) - set(names)):  # noqa: PTH208
+            yield FileChange(f"{path}/{name}", ChangeKind.DELETED)
+
+
+def _one(upper: Path, lower: Path, path: str) -> Iterator[FileChange]:
+    found, before = os.lstat(f"{upper}{path}"), _lstat(f"{lower}{path}")
+    if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
+        if before is not None:
+            yield FileChange(path, ChangeKind.DELETED)
+        return
+    inner = list(_below(upper, lower, path)) if stat.S_ISDIR(found.st_mode) else []
+    if before is None:
+        if path in _OURS and not inner and found.st_size in (0, 4096):
+            return
+        yield FileChange(path, ChangeKind.ADDED)
+    elif inner or not _same(found, before):
+        yield FileChange(path, ChangeKind.MODIFIED)
+    yield from inner
+
+
+def _same(found: os.stat_result, before: os.stat_result) -> bool:
+    """Whether a directory is in the writable layer only because something in it once was."""
+    return (
+        stat.S_ISDIR(found.st_mode)
+        and stat.S_ISDIR(before.st_mode)
+        and (found.st_mode, found.st_uid, found.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    )
+
+
+def _lstat(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_opaque(path: Path) -> bool:
+    with suppress(OSError):
+        return os.getxattr(path, _OPAQUE) == b"y"
+    return False
