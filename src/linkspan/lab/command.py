@@ -5,8 +5,11 @@ and the daemon has to outlive it until everything that was made is removed.
 """
 
 import asyncio
+import os
 import shlex
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from linkspan.engine.ports import Process
@@ -94,3 +97,33 @@ class Command:
                 daemon.terminate()
             async with asyncio.timeout(_LIMIT):
                 await daemon.wait()
+                await self._end_helper()
+
+    async def _end_helper(self) -> None:
+        """End the process that serves names and ports, which outlives its daemon. It would see by itself that nobody
+        needs it, but some seconds later.
+        """
+        if (helper := self._helper()) is None:
+            return
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(helper, ended.set)
+        try:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(helper, signal.SIGTERM)
+                await ended.wait()
+        finally:
+            loop.remove_reader(helper)
+            os.close(helper)
+
+    def _helper(self) -> int | None:
+        """A descriptor of that process; None when it has ended, or never began."""
+        try:
+            helper = int((self._root / "exec" / "dataplane.lock").read_text())
+            process = os.pidfd_open(helper)
+            if os.fsencode(self._root) in Path(f"/proc/{helper}/cmdline").read_bytes():
+                return process
+        except (OSError, ValueError):
+            return None
+        os.close(process)
+        return None
