@@ -89,9 +89,11 @@ class Upstreams:
         """The first good answer. The others are no longer waited for."""
         running: set[asyncio.Task[bytes | None]] = set()
         failed: set[str] = set()
+        asked: dict[str, None] = {}
         deadline = time.monotonic() + TOTAL_SECONDS
         try:
             for server, patience, is_last in self._order(failed):
+                asked[server] = None
                 work = partial(self._attempt, server, query, failed, note)
                 running.add(self._tasks.start(work, f"name server asks {server}"))
                 until = min(time.monotonic() + patience, deadline)
@@ -101,6 +103,8 @@ class Upstreams:
                         return answer
                     if done and not is_last:
                         break
+            for server in asked.keys() - failed:
+                note(f"upstream {server}{self._where}", "no answer")
             return None
         finally:
             for task in running:

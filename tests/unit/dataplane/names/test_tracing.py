@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from linkspan.dataplane.names import forward
 from linkspan.model.dataplane import Trace
 from linkspan.model.errors import InvalidError, NotFoundError
-from tests.fakes.resolvers import Internet, records
+from tests.fakes.resolvers import Internet, records, silent
 from tests.support.nameservers import Port, list_servers, looped, resolver, serving_names
 
 WORLD = "www.example. 300 IN A 192.0.2.80"
@@ -34,6 +35,17 @@ async def test_a_trace_tells_where_an_answer_came_from(resolv_conf: Path) -> Non
             ("upstream 198.51.100.2 from the host", "NOERROR"),
         ]
         assert steps(await names.trace("box", "www.example", "A"))[1] == ("cache", "known")
+
+
+@looped
+async def test_a_trace_names_the_servers_that_stay_silent(resolv_conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "ROUNDS", (0.01, 0.01))
+    internet = Internet()
+    async with internet.server("198.51.100.1", silent), serving_names(resolv_conf, internet) as names:
+        Port(names, resolver())
+        asked = await names.trace("box", "www.example", "A")
+        assert asked.status == "SERVFAIL"
+        assert steps(asked)[-1] == ("upstream 198.51.100.1 from the host", "no answer")
 
 
 @looped
