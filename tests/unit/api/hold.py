@@ -119,7 +119,7 @@ class FakeArchives:
     ) -> None:
         self._get(reference)
         data = b"".join([chunk async for chunk in chunks])
-        if path != "/tmp":  # noqa: S108 - a path inside
+        if path != "/tmp":
             raise InvalidError("extraction point is not a directory")
         self.unpacked = data
 
