@@ -18,6 +18,7 @@ from bench import (
     names,
     networks,
     ranges,
+    relay,
     share,
     takeover,
 )
@@ -37,6 +38,7 @@ MEASUREMENTS: dict[str, Callable[[Rooms], Awaitable[Sequence[Row | str]]]] = {
     "run": containers.compare,
     "command": commands.compare,
     "names": names.compare,
+    "relay": relay.compare,
 }
 """What is measured by name: rows, and notes on what could not be measured."""
 
