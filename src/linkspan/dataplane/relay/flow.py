@@ -82,7 +82,8 @@ class Flow:
             return self._end()
         self._bulk = count == CHUNK
         try:
-            sent = self.sink.send(_view[:count])
+            # With the end to follow at once, data and end go in one segment.
+            sent = self.sink.send(_view[:count], socket.MSG_MORE if self.ending else 0)
         except BlockingIOError:
             sent = 0
         if sent < count:
