@@ -6,7 +6,7 @@ from contextlib import suppress
 from linkspan.containers.conmon import Conmon
 from linkspan.containers.layout import Layout, Places
 from linkspan.containers.links import Links
-from linkspan.containers.ports import ContainerStore, Host
+from linkspan.containers.ports import Host, Store
 from linkspan.containers.register import Register
 from linkspan.containers.resolution import ResolutionFiles
 from linkspan.containers.runtime import find_programs
@@ -26,7 +26,7 @@ class Context:
         self,
         engine: Engine,
         host: Host,
-        store: ContainerStore,
+        store: Store,
         layout: Layout,
         surroundings: Surroundings,
         runtime: str,

@@ -24,7 +24,7 @@ from linkspan.containers.layout import Layout
 from linkspan.containers.logfile import Selection
 from linkspan.containers.measuring import Meter
 from linkspan.containers.names import name_of
-from linkspan.containers.ports import ContainerStore, Host
+from linkspan.containers.ports import Host, Store
 from linkspan.containers.recovery import take_over
 from linkspan.containers.register import Life
 from linkspan.containers.signals import signal_number
@@ -52,7 +52,7 @@ class Containers:
         engine: Engine,
         *,
         host: Host,
-        store: ContainerStore,
+        store: Store,
         data_root: Path,
         exec_root: Path,
         surroundings: Surroundings,

@@ -89,8 +89,8 @@ class VolumeStore(Protocol):
         ...
 
 
-class ContainerStore(VolumeStore, Protocol):
-    """Remembers containers, and their volumes."""
+class ContainerStore(Protocol):
+    """Remembers containers."""
 
     async def load_containers(self) -> Sequence[Container]:
         """Every container, in order of creation."""
@@ -103,3 +103,7 @@ class ContainerStore(VolumeStore, Protocol):
     async def delete_container(self, id: str) -> None:
         """Forget a container."""
         ...
+
+
+class Store(ContainerStore, VolumeStore, Protocol):
+    """Remembers everything of this room."""
