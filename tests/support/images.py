@@ -159,6 +159,7 @@ def busybox(**fields: Any) -> Picture:
 
 _NEEDED = re.compile(r"(/[^ ]+)")
 _NGINX_CONF = b"""\
+user nginx;
 worker_processes 1;
 daemon off;
 pid /tmp/nginx.pid;

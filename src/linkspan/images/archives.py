@@ -5,6 +5,7 @@ skopeo and podman read it as a docker archive.
 """
 
 import asyncio
+import re
 import tarfile
 import zlib
 from collections.abc import AsyncIterator, Sequence
@@ -12,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
@@ -28,6 +29,7 @@ from linkspan.model.references import Reference, parse_reference
 _CHUNK = 1 << 20
 _MAX_INDEX = 8 << 20
 _BLOBS = "blobs/sha256"
+_CONFIG = re.compile(r"(?:^|/)([0-9a-f]{64})(?:\.json)?$")
 
 
 class _Entry(Struct, rename="pascal", kw_only=True):
@@ -51,7 +53,7 @@ class Loader:
         """Every image of an archive, or an `InvalidError` and none. The archive is in `scratch`."""
         entries = await asyncio.to_thread(_entries, archive)
         found: list[tuple[Contents, tuple[Reference, ...], Path]] = []
-        for index, names in enumerate(entries):
+        for index, (names, id) in enumerate(entries):
             place = scratch / f"image{index}"
             place.mkdir()
             bundle = Bundle(place / "bundle")
@@ -59,7 +61,10 @@ class Loader:
                 await self.transport.extract_layout(archive, bundle)
             else:
                 await self.transport.extract(archive, index, bundle)
-            found.append((read_bundle(bundle), names or (), place))
+            contents = read_bundle(bundle)
+            if id not in ("", contents.id):
+                raise InvalidError(f"invalid archive: the configuration of {id} has another digest", field="body")
+            found.append((contents, names or (), place))
         with ExitStack() as pins:
             for contents, _, _ in found:
                 pins.enter_context(self.files.pinned(contents.digests))
@@ -72,8 +77,12 @@ class Loader:
         return Loaded(await self.register.put(image, names, self.adder.now()), names, renamed)
 
 
-def _entries(archive: Path) -> list[tuple[Reference, ...] | None]:
-    """The names of each image of an archive; None for that of an OCI archive, which has none of its own."""
+_Found: TypeAlias = tuple[tuple[Reference, ...] | None, str]
+"""The names of an image in an archive (None: OCI archives have none), and its id where the archive says it."""
+
+
+def _entries(archive: Path) -> list[_Found]:
+    """The images of an archive."""
     try:
         with tarfile.open(archive, "r:*") as tar:
             index = _member(tar, "manifest.json")
@@ -83,7 +92,7 @@ def _entries(archive: Path) -> list[tuple[Reference, ...] | None]:
         raise InvalidError(f"invalid archive: {reason}", field="body") from error
     if index is None and layout is None:
         raise InvalidError("invalid archive: it has no manifest.json", field="body")
-    return [None] if index is None else _parsed(index)
+    return [(None, "")] if index is None else _parsed(index)
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
@@ -95,14 +104,22 @@ def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
     return None
 
 
-def _parsed(index: bytes) -> list[tuple[Reference, ...] | None]:
+def _parsed(index: bytes) -> list[_Found]:
     try:
         entries = msgspec.json.decode(index, type=list[_Entry])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidError(f"invalid archive: its manifest.json cannot be read: {error}", field="body") from error
     if not entries:
         raise InvalidError("invalid archive: it holds no image", field="body")
-    return [tuple(parse_reference(text).tagged for text in entry.repo_tags or ()) for entry in entries]
+    return [
+        (tuple(parse_reference(text).tagged for text in entry.repo_tags or ()), _id(entry.config)) for entry in entries
+    ]
+
+
+def _id(config: str) -> str:
+    """The id in the path of a configuration: `<id>.json` of Docker to version 24, `blobs/sha256/<id>` later."""
+    match = _CONFIG.search(config)
+    return f"sha256:{match[1]}" if match else ""
 
 
 @dataclass(frozen=True, slots=True)
