@@ -13,7 +13,7 @@ from pathlib import Path
 from linkspan.engine.ports import Process, Stream
 from linkspan.model.addressing import IPAddress
 from linkspan.model.dataplane import Load, NameEntry, Resolver, Service, Step, Trace
-from linkspan.model.errors import NotFoundError, UnavailableError
+from linkspan.model.errors import NotFoundError, UnavailableError, UnservedError
 from linkspan.model.ports import Protocol
 from linkspan.plan.objects import (
     Bridge,
@@ -49,6 +49,8 @@ class FakeKernel:
         self._exec_root = exec_root
         self._machine = Machine()
         self._failure: tuple[int, int] | None = None
+        self.deaf = False
+        """Whether nobody serves what should be served."""
 
     @property
     def objects(self) -> Mapping[Key, KernelObject]:
@@ -92,6 +94,9 @@ class FakeKernel:
         if failed:
             operation, number = failed[0]
             raise OperationFailedError(operation, applied, errno=number, reason=os.strerror(number))
+        wanted = any(isinstance(op.object, Service) and op.verb is not Verb.REMOVE for op in operations)
+        if self.deaf and wanted and not tolerant:
+            raise UnservedError("nobody serves that", hint="make somebody")
 
     def _perform(
         self, run: Sequence[Operation], applied: list[Operation], *, tolerant: bool

@@ -2,7 +2,7 @@
 
 from linkspan.engine.failures import explain
 from linkspan.engine.ports import Kernel
-from linkspan.model.errors import ConflictError, LinkspanError
+from linkspan.model.errors import ConflictError, LinkspanError, UnservedError
 from linkspan.model.problems import Problem
 from linkspan.model.state import State
 from linkspan.plan.objects import IptablesChain, NftChain, NftSet, NftTable, Service
@@ -45,6 +45,13 @@ async def heal(
             settled = {*error.applied, error.operation}
             done += error.applied
             remaining = tuple(operation for operation in remaining if operation not in settled)
+        except UnservedError as error:  # nothing is left to do for the kernel
+            if strict:
+                await kernel.apply(undo(remaining), tolerant=True)
+                raise
+            problems.append(Problem("data plane", error.message, error.hint))
+            done += remaining
+            break
     # What the data plane serves begins anew with every process that serves by itself: that repairs nothing.
     return tuple(op for op in done if not isinstance(op.object, Service)), tuple(problems)
 

@@ -23,7 +23,8 @@ class Kernel(Protocol):
 
         Removing what is already gone succeeds. `tolerant` is for undo: adding what is already there succeeds too, and a
         failure does not stop the rest (all failures are reported together at the end).
-        Raises `OperationFailedError`, which says exactly what was applied.
+        Raises `OperationFailedError`, which says exactly what was applied, and `UnservedError` when all was, but not
+        all of it is served.
         """
         ...
 

@@ -70,7 +70,11 @@ class LinuxKernel:
         return self._serving.wanted if self._serving is not None else {}
 
     async def apply(self, operations: Sequence[Operation], *, tolerant: bool = False) -> None:
-        """Perform the operations in their order. Raises `OperationFailedError`, which says exactly what was applied."""
+        """Perform the operations in their order.
+
+        Raises `OperationFailedError`, which says exactly what was applied, and `UnservedError` when all was, but the
+        data plane refuses some of it.
+        """
         try:
             await self._thread.run(lambda: self._machine.apply(operations, tolerant=tolerant))
         finally:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from linkspan.kernel.services import Found, Held
 from linkspan.model.dataplane import Key, Load, Service, Trace
-from linkspan.model.errors import LinkspanError
+from linkspan.model.errors import LinkspanError, UnservedError
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class Serving:
     async def settle(self, found: Found, *, tolerant: bool) -> None:
         """Hand over how the services with these keys are now: what is new or different, and what is gone.
 
-        That something cannot be taken away is no error of who lets it go: it is logged, as anything is when tolerant,
-        and a data plane that begins anew does not get it again.
+        Raises `UnservedError`, when all was done that can be. That something cannot be taken away is no error of who
+        lets it go: it is logged, as anything is when tolerant, and a data plane that begins anew does not get it again.
         """
         put: list[tuple[Service, Sequence[int]]] = []
         drop: list[Key] = []
@@ -81,5 +81,5 @@ class Serving:
             await self.data_plane.change(put, drop)
         except LinkspanError as error:
             if not tolerant:
-                raise
+                raise UnservedError(error.message, field=error.field, value=error.value, hint=error.hint) from error
             log.error("the data plane does not serve what it should: %s", error.message)

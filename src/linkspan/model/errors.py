@@ -68,6 +68,10 @@ class UnavailableError(LinkspanError):
     kind = "unavailable"
 
 
+class UnservedError(UnavailableError):
+    """The kernel has everything, but the data plane does not serve all of it."""
+
+
 class KernelError(LinkspanError):
     """The kernel refused an operation. `errno` is always kept (HTTP 500)."""
 

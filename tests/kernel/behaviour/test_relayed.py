@@ -12,6 +12,8 @@ from linkspan.model.errors import UnavailableError
 from tests.support.packets import Site, ask, bound, silent
 from tests.support.world import IPTABLES_NAT, NFTABLES, Variant, World, together
 
+pytestmark = pytest.mark.slow
+
 GATEWAY = "10.5.0.1"
 
 

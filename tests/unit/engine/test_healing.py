@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from linkspan.model.config import AddressPool, Config
-from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, KernelError, UnavailableError
+from linkspan.model.errors import (
+    ConflictError,
+    ExhaustedError,
+    InvalidError,
+    KernelError,
+    UnavailableError,
+    UnservedError,
+)
 from linkspan.model.ports import Protocol
+from linkspan.model.problems import Problem
 from linkspan.model.requests import (
     CreateNetwork,
     CreateSandbox,
@@ -286,5 +294,43 @@ def test_sandboxes_keep_their_addresses_and_ports_over_a_restart() -> None:
             assert engine.sandbox("x").value == sandbox
             other = await engine.apply(CreateSandbox("y"))
             assert other.endpoints[0].addresses != sandbox.endpoints[0].addresses
+
+    asyncio.run(scenario())
+
+
+def test_what_nobody_serves_is_a_problem_and_the_rest_works() -> None:
+    async def scenario() -> None:
+        world = World(config=Config(names=True))
+        await build(world)
+        world.kernel.deaf = True
+        async with world.engine() as engine:
+            (problem,) = engine.problems
+            assert problem == Problem("data plane", "nobody serves that", "make somebody")
+            assert world.holds_what_is_wanted(engine)
+
+    asyncio.run(scenario())
+
+
+def test_a_first_opening_that_nobody_serves_leaves_nothing() -> None:
+    async def scenario() -> None:
+        world = World(config=Config(host_resolver=IPv4Address("127.0.0.76")))
+        world.kernel.deaf = True
+        with pytest.raises(UnservedError):
+            async with world.engine():
+                pass
+        assert lasting(world.kernel.objects.values()) == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_nobody_serves_is_taken_back() -> None:
+    async def scenario() -> None:
+        world = World()
+        async with world.engine() as engine:
+            before = await world.snapshot(engine)
+            world.kernel.deaf = True
+            with pytest.raises(UnservedError):
+                await engine.apply(CreateSandbox("x", publish=["8080:80"]))
+            assert await world.snapshot(engine) == before
 
     asyncio.run(scenario())

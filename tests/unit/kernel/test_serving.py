@@ -1,0 +1,111 @@
+"""What the data plane is told, and what becomes of it when it does not listen."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+import pytest
+
+from linkspan.kernel.services import Found, Held
+from linkspan.kernel.serving import Serving
+from linkspan.model.dataplane import HostPort, Key, Load, NameEntry, Service, Trace
+from linkspan.model.errors import UnavailableError, UnservedError
+from linkspan.model.ports import PortRange, Protocol
+
+PORT = HostPort(Protocol.TCP, ip_address("0.0.0.0"), PortRange(80, 80), "o")
+RELAYED = HostPort(PORT.protocol, PORT.address, PORT.ports, "o", relay=(ip_address("10.0.0.2"), PortRange(80, 80)))
+NAME = NameEntry("n", "s", ("web",), (), "o")
+
+
+class Plane:
+    """A data plane in memory, which keeps what it is told; `down` makes it deaf."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[list[tuple[Service, tuple[int, ...]]], list[Key]]] = []
+        self.down = False
+
+    async def take(self) -> Held:
+        return {}
+
+    async def change(self, put: Sequence[tuple[Service, Sequence[int]]], drop: Sequence[Key]) -> None:
+        if self.down:
+            raise UnavailableError("it is down")
+        self.told.append(([(service, tuple(descriptors)) for service, descriptors in put], list(drop)))
+
+    async def trace(self, sandbox: str, name: str, type: str) -> Trace:
+        raise UnavailableError("nobody asks here")
+
+    async def load(self) -> Load:
+        return Load(0, {}, 0, remote=False)
+
+
+def settle(serving: Serving, found: Found, *, tolerant: bool = False) -> None:
+    asyncio.run(serving.settle(found, tolerant=tolerant))
+
+
+@pytest.fixture
+def plane() -> Plane:
+    return Plane()
+
+
+@pytest.fixture
+def serving(plane: Plane) -> Serving:
+    """One that has been given a port, with socket 7."""
+    return Serving(plane, {PORT.key: (PORT, (7,))})
+
+
+def test_what_is_new_is_put_with_its_sockets(serving: Serving, plane: Plane) -> None:
+    settle(serving, {NAME.key: (NAME, ())})
+    other = HostPort(Protocol.UDP, PORT.address, PORT.ports, "o")
+    settle(serving, {other.key: (other, (8,))})
+    assert plane.told == [([(NAME, ())], []), ([(other, (8,))], [])]
+
+
+def test_a_new_value_keeps_its_sockets(serving: Serving, plane: Plane) -> None:
+    settle(serving, {PORT.key: (RELAYED, (7,))})
+    assert plane.told == [([(RELAYED, ())], [])]
+
+
+def test_new_sockets_are_sent_though_the_value_is_the_same(serving: Serving, plane: Plane) -> None:
+    settle(serving, {PORT.key: (PORT, (9,))})
+    assert plane.told == [([(PORT, (9,))], [])]
+
+
+def test_what_is_gone_is_dropped_once(serving: Serving, plane: Plane) -> None:
+    settle(serving, {PORT.key: None})
+    settle(serving, {PORT.key: None})
+    assert plane.told == [([], [PORT.key])]
+
+
+def test_without_a_difference_nothing_is_said(serving: Serving, plane: Plane) -> None:
+    settle(serving, {PORT.key: (PORT, (7,)), NAME.key: None})
+    assert plane.told == []
+
+
+def test_everything_that_was_given_is_wanted(serving: Serving) -> None:
+    settle(serving, {NAME.key: (NAME, ()), PORT.key: (RELAYED, (7,))})
+    assert serving.wanted == {NAME.key: (NAME, ()), PORT.key: (RELAYED, (7,))}
+
+
+def test_what_cannot_be_served_is_an_error_of_who_asked_for_it(serving: Serving, plane: Plane) -> None:
+    plane.down = True
+    with pytest.raises(UnservedError, match="it is down"):
+        settle(serving, {NAME.key: (NAME, ())})
+
+
+@pytest.mark.parametrize("tolerant", [False, True])
+def test_what_cannot_be_taken_away_is_logged_and_not_wanted_any_more(
+    serving: Serving, plane: Plane, caplog: pytest.LogCaptureFixture, tolerant: bool
+) -> None:
+    plane.down = True
+    with caplog.at_level(logging.ERROR):
+        settle(serving, {PORT.key: None}, tolerant=tolerant)
+    assert "it is down" in caplog.text
+    assert serving.wanted == {}
+
+
+def test_an_undo_is_not_stopped(serving: Serving, plane: Plane, caplog: pytest.LogCaptureFixture) -> None:
+    plane.down = True
+    settle(serving, {NAME.key: (NAME, ())}, tolerant=True)
+    assert "it is down" in caplog.text
