@@ -167,7 +167,7 @@ def _run(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _rates(ours: Place, docker: Place | None, aardvark: Place | None) -> list[Row]:
-    """Ratios of the seconds per question, so that less is better, as everywhere: 0.83 is 1.2 times as many questions."""
+    """Ratios of the seconds per question, so that less is better, as everywhere: 0.83 is 1.2 times as many."""
     rows = []
     for what, limit, name in (("known", 0.83, "a container's name"), ("external", 0.33, "a cached external name")):
         title = f"names: seconds for {name}"
