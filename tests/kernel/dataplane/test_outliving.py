@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from linkspan.dataplane import starting
+from linkspan.dataplane import client, starting, wire
 from linkspan.model.dataplane import NameEntry
 from linkspan.model.ports import Protocol
 from tests.support.packets import ask, serving
@@ -26,6 +26,8 @@ from tests.support.planes import (
     traffic,
     wanted,
 )
+
+pytestmark = pytest.mark.slow
 
 
 async def test_nobody_notices_that_the_daemon_is_killed_and_another_comes(host: PlaneHost) -> None:
@@ -80,6 +82,23 @@ async def test_the_old_process_ends_with_its_last_connection(host: PlaneHost, mo
             await asyncio.sleep(0.5)
             os.kill(old, 0)
     await host.gone(old)
+    close(sockets)
+
+
+async def test_an_old_process_retires_by_itself_when_the_upgrade_was_broken_off(
+    host: PlaneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets = host.everything()
+    async with host.daemon("--grace-seconds", "0.1", "--idle-seconds", "0.2") as plane:
+        await plane.change(list(sockets.items()), ())
+        old = host.pid
+    assert old is not None
+    monkeypatch.setattr(starting, "build_id", lambda: "newer")
+    monkeypatch.setattr(client, "Retire", wire.Stats)  # as if the daemon had been killed before it could ask for it
+    async with host.daemon() as plane:
+        assert (await plane.stats()).sockets == sum(map(len, sockets.values()))
+        await host.gone(old)
+        assert host.pid not in (None, old)
     close(sockets)
 
 

@@ -9,9 +9,12 @@ import socket
 import pytest
 
 from linkspan.dataplane import client
-from linkspan.model.errors import UnavailableError
+from linkspan.model.errors import InvalidError, NotFoundError, UnavailableError
+from linkspan.model.ports import Protocol
 from tests.support.packets import bound
-from tests.support.planes import ENTRY, PUBLISHED, ZONE, PlaneHost, close, inodes, port
+from tests.support.planes import ENTRY, PUBLISHED, ZONE, PlaneHost, Sockets, close, inodes, port
+
+pytestmark = pytest.mark.slow
 
 
 async def test_it_starts_in_the_hosts_namespace_and_in_a_session_of_its_own(host: PlaneHost) -> None:
@@ -157,3 +160,26 @@ async def test_a_process_that_cannot_start_is_an_error_that_names_its_log(host: 
             pass
     assert str(host.place.log) in (failure.value.hint or "")
     assert "no-such-option" in host.log()
+
+
+async def test_a_trace_comes_from_the_process(host: PlaneHost) -> None:
+    sockets = host.everything()
+    async with host.daemon() as plane:
+        await plane.change(list(sockets.items()), ())
+        trace = await plane.trace("s1", "web", "A")
+        assert trace.status == "NOERROR" and "10.0.0.2" in trace.answers[0] and trace.steps
+        with pytest.raises(NotFoundError):
+            await plane.trace("nobody", "web", "A")
+        with pytest.raises(InvalidError):
+            await plane.trace("s1", "web", "NOSUCHTYPE")
+    close(sockets)
+
+
+async def test_what_is_refused_is_an_error_and_the_rest_is_done(host: PlaneHost) -> None:
+    sctp = port(9, relay=9, protocol=Protocol.SCTP)
+    sockets: Sockets = {sctp: [os.open("/dev/null", os.O_RDONLY)], ZONE: []}
+    async with host.daemon() as plane:
+        with pytest.raises(UnavailableError, match="SCTP"):
+            await plane.change(list(sockets.items()), ())
+        assert (await plane.stats()).services == {"zone": 1}
+    close(sockets)
