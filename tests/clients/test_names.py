@@ -165,6 +165,8 @@ async def test_a_link_on_the_default_network_is_in_the_hosts_file(harbour: Harbo
     await harbour.docker("stop", "-t", "0", "web", "db")
     refused = await harbour.docker("start", "web")
     assert refused.status == 1 and "Cannot link to a non running container: /db AS /web/database" in refused.err
+    assert (await harbour.docker("rm", "--link", "/web/database")).status == 0
+    assert (await harbour.docker("start", "web")).status == 0
 
 
 NAME_SERVER = """

@@ -8,8 +8,8 @@ from linkspan.api.bodies.containers import ContainerCreate, ContainerCreated, Co
 from linkspan.api.bodies.inspect import ContainerBody, ContainerItem
 from linkspan.api.calls import Call, Route, answer, done, encoded
 from linkspan.api.creation import container_request, warnings
-from linkspan.api.endpoints import completed
 from linkspan.api.defaults import sourced
+from linkspan.api.endpoints import completed
 from linkspan.api.filters import parse_filters
 from linkspan.api.render.containers import container_body, container_item
 from linkspan.api.selection import FILTERS, Selection
@@ -128,7 +128,8 @@ async def rename(call: Call) -> web.StreamResponse:
 async def remove(call: Call) -> web.StreamResponse:
     """DELETE /containers/{id}."""
     if call.flag("link"):
-        raise InvalidError("links are not supported", field="link")
+        await call.rooms.containers.unlink(call.name())
+        return done()
     await call.rooms.containers.remove(call.name(), force=call.flag("force"), volumes=call.flag("v"))
     return done()
 
@@ -237,7 +238,11 @@ ROUTES = (
         remove,
         "Remove a container",
         {204: None},
-        query={"force": "kill it if it runs", "v": "with the volumes that were made for it", "link": "must be false"},
+        query={
+            "force": "kill it if it runs",
+            "v": "with the volumes that were made for it",
+            "link": "remove the link container/alias",
+        },
         changes=True,
     ),
 )

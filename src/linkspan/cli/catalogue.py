@@ -217,7 +217,7 @@ CONTAINERS = (
         (
             Flag("force", "kill those that run", "f", SWITCH),
             Flag("volumes", "accepted for compatibility", "v", SWITCH),
-            Flag("link", "not supported", "l", SWITCH),
+            Flag("link", "remove a link instead, named CONTAINER/ALIAS", "l", SWITCH),
         ),
     ),
     Command("rename", "Rename a container", "containers:rename", (_CONTAINER, Argument("NAME"))),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from linkspan.containers.checks import CONTAINER_MODE, has_own_network
 from linkspan.containers.context import Context
+from linkspan.containers.links import parse_link
 from linkspan.containers.register import Life
 from linkspan.model.containers import Container
 from linkspan.model.errors import ForbiddenError, InvalidError, NotFoundError
@@ -60,6 +61,20 @@ class Connector:
             endpoints = [each for index, each in enumerate(container.wanted.endpoints) if index != place]
             wanted = replace(container.wanted, endpoints=tuple(endpoints))
             await self._context.register.save(life, replace(container, wanted=wanted))
+
+    async def unlink(self, life: Life, alias: str) -> None:
+        """Remove the link with an alias."""
+        context = self._context
+        async with context.register.changing(life):
+            container = life.container
+            left = tuple(text for text in container.wanted.links if parse_link(text)[1] != alias)
+            if left == tuple(container.wanted.links):
+                raise NotFoundError(f"No such link: /{container.name}/{alias}", field="link", value=alias)
+            without = replace(container, wanted=replace(container.wanted, links=left))
+            sandbox = context.engine.sandboxes.get(container.id)
+            if sandbox is not None:
+                context.resolution.unlink(container, without, sandbox)
+            await context.register.save(life, without)
 
     async def reconcile(self, life: Life) -> None:
         """Make what a container records and what its sandbox has agree again, after a death between the two.

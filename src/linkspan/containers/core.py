@@ -321,6 +321,12 @@ class Containers:
         life = self._register.get(reference)
         await self._tasks.carry_out(self._connector.connect(life, endpoint), f"connect {life.container.name}")
 
+    async def unlink(self, name: str) -> None:
+        """Remove a link of the default network by Docker's name for it, `container/alias`. Raises `NotFoundError`."""
+        reference, _, alias = name.removeprefix("/").rpartition("/")
+        life = self._register.get(reference)
+        await self._tasks.carry_out(self._connector.unlink(life, alias), f"unlink {alias} from {life.container.name}")
+
     async def disconnect(self, reference: str, network: str, *, force: bool = False) -> None:
         """Leave a network; with `force`, one that is gone too."""
         life = self._register.get(reference)

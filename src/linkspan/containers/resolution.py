@@ -52,6 +52,11 @@ class ResolutionFiles:
         """The networks of a container have changed while it runs."""
         self._change(container, self._lines(container, before), after)
 
+    def unlink(self, before: Container, after: Container, sandbox: Sandbox) -> None:
+        """A link of a container that runs is no more."""
+        path = self._layout.of(after.id).hosts
+        _replace_lines(path, frozenset(self._lines(before, sandbox)), self._lines(after, sandbox))
+
     def restore(self, container: Container, sandbox: Sandbox) -> None:
         """Whatever the networks were when the files were written."""
         managed = frozenset({own_names(own_hostname(container), container.wanted.domainname)})

@@ -272,6 +272,15 @@ class Quay:
         life = self.life(reference)
         life.container = replace(life.container, name=check_container_name(name))
 
+    async def unlink(self, name: str) -> None:
+        reference, _, alias = name.removeprefix("/").rpartition("/")
+        life = self.life(reference)
+        wanted = life.container.wanted
+        left = tuple(text for text in wanted.links if text.partition(":")[2] != alias)
+        if left == tuple(wanted.links):
+            raise NotFoundError(f"No such link: {name}")
+        life.container = replace(life.container, wanted=replace(wanted, links=left))
+
     async def connect(self, reference: str, endpoint: EndpointRequest) -> None:
         life = self.life(reference)
         network = self._engine.network(endpoint.network)

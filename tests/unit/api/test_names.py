@@ -94,6 +94,17 @@ async def test_links_on_the_default_network_are_shown_as_docker_does() -> None:
     assert found["HostConfig"]["Links"] == ["/db:/web/database"]
 
 
+async def test_a_link_is_removed_by_its_name() -> None:
+    async with desk(named()) as client:
+        await started(client, "db", "bridge")
+        await started(client, "web", "bridge", HostLinks=["db:database"])
+        removed = await client.ask("DELETE", "/containers/web/database?link=1")
+        assert removed.status == 204
+        assert (await client.get("/containers/web/json")).json["HostConfig"]["Links"] is None
+        for name in ("web/database", "web", "no/database"):
+            assert (await client.ask("DELETE", f"/containers/{name}?link=1")).status == 404
+
+
 async def test_records_are_put_and_read() -> None:
     async with desk(named()) as client:
         await client.post("/networks/create", {"Name": "shop"})

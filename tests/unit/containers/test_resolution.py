@@ -216,6 +216,15 @@ async def test_who_links_hears_of_a_new_address(host: Path) -> None:
         assert [line for line in lines(places.hosts) if "db" in line] == [f"172.17.0.4\tdb {'0' * 12}"]
 
 
+async def test_a_link_that_is_removed_leaves_the_file(host: Path) -> None:
+    async with berth(host) as at:
+        await at.start("db")
+        container, sandbox, places = await at.start("web", links=("db", "db:database"))
+        without = replace(container, wanted=replace(container.wanted, links=container.wanted.links[:1]))
+        at.files.unlink(container, without, sandbox)
+        assert [line.split("\t")[1].split()[0] for line in lines(places.hosts) if "172.17.0.2" in line] == ["db"]
+
+
 async def test_only_what_runs_on_the_default_network_can_be_linked_to(host: Path) -> None:
     async with berth(host) as at:
         other, sandbox, _ = await at.start("db")
