@@ -7,6 +7,7 @@ The machine is a namespace with only its loopback. A "sandbox" is a server at 12
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -76,6 +77,13 @@ class PlaneHost:
     def network(self) -> int:
         """The network namespace of that process."""
         return Path(f"/proc/{self.pid}/ns/net").stat().st_ino
+
+    def leave_no_room(self) -> None:
+        """Let the process have no descriptor more than it has, but for what it keeps in reserve."""
+        assert self.pid is not None
+        held = Path(f"/proc/{self.pid}/fd").iterdir()
+        reserve = max(int(path.name) for path in held if str(path.readlink()) == os.devnull)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (reserve + 1, reserve + 1))
 
     def log(self) -> str:
         """What the process has said."""

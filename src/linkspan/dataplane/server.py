@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -84,6 +85,9 @@ class Server:
         self._grace_seconds = grace_seconds
         self._at_start = _identity(path)
         self._tasks = asyncio.TaskGroup()
+        self._reserve: int | None = None
+        """A descriptor to give up, so that a daemon is heard however many connections there are: it would end us."""
+        self._keep_reserve()
         self._daemon: Channel | None = None
         self._connections = 0
         self._retired = asyncio.Event()
@@ -104,6 +108,8 @@ class Server:
                 task.cancel()
             if self._daemon is not None:
                 self._daemon.close()
+            if self._reserve is not None:
+                os.close(self._reserve)
 
     def _open_door(self) -> None:
         if self._listener.fileno() >= 0:
@@ -111,15 +117,7 @@ class Server:
 
     def _accept(self) -> None:
         """Take a connection; the one before ends."""
-        try:
-            end, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        except OSError as error:  # no room for one more descriptor
-            log.warning("the connection of a daemon cannot be accepted: %s", error.strerror)
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._listener)
-            loop.call_later(PAUSE, self._open_door)
+        if (end := self._accepted()) is None:
             return
         if self._daemon is not None:
             log.info("another daemon has come")
@@ -127,6 +125,27 @@ class Server:
         self._daemon = Channel(end)
         self._connections += 1
         self._tasks.create_task(self._attend(self._daemon), name=f"daemon {self._connections}")
+
+    def _accepted(self) -> socket.socket | None:
+        try:
+            return self._listener.accept()[0]
+        except (BlockingIOError, ConnectionAbortedError):
+            return None
+        except OSError as error:  # no room for one more descriptor
+            log.warning("the connection of a daemon cannot be accepted: %s", error.strerror)
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+            return self._accepted()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
+        loop.call_later(PAUSE, self._open_door)
+        return None
+
+    def _keep_reserve(self) -> None:
+        if self._reserve is None:
+            with suppress(OSError):
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _close_door(self) -> None:
         """Nobody can connect any more, and another process may have the exec root."""
@@ -155,6 +174,7 @@ class Server:
             log.info("the connection of a daemon has ended: %s", errors.exceptions[0])
         finally:
             channel.close()
+            self._keep_reserve()
             if self._daemon is channel:
                 self._daemon = None
 

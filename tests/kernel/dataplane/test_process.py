@@ -80,6 +80,18 @@ async def test_more_than_there_is_room_for_is_refused_and_what_is_held_stays(hos
     close(sockets)
 
 
+async def test_a_daemon_is_heard_when_there_is_no_room_for_one_more_connection(host: PlaneHost) -> None:
+    async with host.daemon() as plane:
+        await plane.change([(ZONE, ())], ())
+        full = host.pid
+    host.leave_no_room()
+    for _ in range(2):
+        async with host.daemon() as plane:
+            assert (await plane.stats()).services == {"zone": 1}
+    assert host.pid == full
+    assert "Too many open files" in host.log()
+
+
 @pytest.mark.parametrize(
     "garbage", [b"", b"\x00", b"\x00garbage", b"\x00\x92\x01\x81", b"\x01", b"\x00" + bytes(40_000)]
 )
