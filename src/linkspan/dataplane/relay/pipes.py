@@ -9,8 +9,8 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 
-SIZE = 1 << 19
-"""Bytes a pipe is asked to hold. Up to here more saves system calls; any user may have twice that (pipe-max-size)."""
+SIZE = 1 << 20
+"""Bytes a pipe is asked to hold, what any user may have (pipe-max-size). Up to here more saves system calls."""
 SPARE = 16
 """Empty pipes kept for the next flow."""
 
