@@ -10,8 +10,8 @@ import docker  # type: ignore[import-untyped]
 import pytest
 
 from tests.clients.harbour import Harbour
-from tests.support.registry import PASSWORD, USER, registry
 from tests.support.images import Entry, Picture, archive, busybox, digest, layer, nginx
+from tests.support.registry import PASSWORD, USER, registry
 
 DANGLING = Picture([layer(Entry("x"))])
 

@@ -128,7 +128,10 @@ _TIMEOUT = Flag("timeout", "seconds until it is killed", "t", NUMBER, aliases=("
 _SIGNAL = Flag("signal", "the signal to send", "s", metavar="SIGNAL")
 
 _CREATING = (
-    Flag("rootfs", "directory that is the root file system, used copy-on-write", metavar="DIR"),
+    Flag("rootfs", "directory that is the root file system, instead of an image", metavar="DIR"),
+    Flag("pull", "pull the image: always, missing (default) or never", metavar="POLICY"),
+    Flag("platform", "what the image must be for", metavar="OS/ARCHITECTURE"),
+    Flag("quiet", "say nothing of what is pulled", "q", SWITCH),
     Flag("name", "name of the container"),
     _INTERACTIVE,
     _TTY,
@@ -181,11 +184,12 @@ _CREATING = (
     _DRY_RUN,
 )
 _RUNNING = (Flag("detach", "print the id, and let it run", "d", SWITCH), _DETACH_KEYS, _SIG_PROXY)
-_COMMAND = Argument("COMMAND", required=False, many=True)
+_MADE_OF = (Argument("IMAGE", required=False), Argument("COMMAND", required=False, many=True))
+"""With `--rootfs` there is no image: every word is of the command."""
 
 CONTAINERS = (
-    Command("run", "Create and start a container", "running:run", (_COMMAND,), (*_CREATING, *_RUNNING), True, 125),
-    Command("create", "Create a container", "running:create", (_COMMAND,), _CREATING, True),
+    Command("run", "Create and start a container", "running:run", _MADE_OF, (*_CREATING, *_RUNNING), True, 125),
+    Command("create", "Create a container", "running:create", _MADE_OF, _CREATING, True),
     Command(
         "start",
         "Start containers",
@@ -269,13 +273,108 @@ CONTAINERS = (
     ),
     Command(
         "inspect",
-        "Show everything about containers or networks",
+        "Show everything about containers, images or networks",
         "containers:inspect",
         (Argument("NAME", many=True),),
         (
             _TEMPLATE,
-            Flag("type", "container or network"),
+            Flag("type", "container, image or network"),
             Flag("size", "accepted for compatibility", "s", SWITCH),
+        ),
+    ),
+)
+
+_IMAGE, _IMAGES = Argument("IMAGE"), Argument("IMAGE", many=True)
+_PLATFORM = Flag("platform", "of which machine, such as linux/arm64", metavar="OS/ARCHITECTURE")
+_QUIET = Flag("quiet", "say only what it was about", "q", SWITCH)
+
+IMAGES = (
+    Command(
+        "images",
+        "List images",
+        "images:ls",
+        (Argument("NAME", required=False),),
+        (
+            *_LISTING,
+            Flag("all", "accepted for compatibility", "a", SWITCH),
+            Flag("digests", "show digests", kind=SWITCH),
+        ),
+        aliases=("image ls", "image list"),
+    ),
+    Command(
+        "pull",
+        "Bring an image from its registry",
+        "images:pull",
+        (_IMAGE,),
+        (_PLATFORM, _QUIET, Flag("all-tags", "every tag of the repository", "a", SWITCH)),
+        aliases=("image pull",),
+    ),
+    Command(
+        "push",
+        "Send an image to its registry",
+        "images:push",
+        (_IMAGE,),
+        (_QUIET, Flag("all-tags", "every tag of the repository", "a", SWITCH)),
+        aliases=("image push",),
+    ),
+    Command(
+        "load",
+        "Load images from an archive, or from standard input",
+        "images:load",
+        (),
+        (Flag("input", "the archive", "i", metavar="FILE"), _QUIET),
+        aliases=("image load",),
+    ),
+    Command(
+        "save",
+        "Write images into an archive, or to standard output",
+        "images:save",
+        (_IMAGES,),
+        (Flag("output", "the archive", "o", metavar="FILE"),),
+        aliases=("image save",),
+    ),
+    Command(
+        "import",
+        "Make an image of an archive of files; - is standard input",
+        "images:make",
+        (Argument("FILE"), Argument("NAME", required=False)),
+        (
+            Flag("change", "an instruction of a Dockerfile", "c", LIST, "INSTRUCTION"),
+            Flag("message", "a comment", "m", metavar="TEXT"),
+            _PLATFORM,
+        ),
+        aliases=("image import",),
+    ),
+    Command("tag", "Give an image one more name", "images:tag", (_IMAGE, Argument("NAME")), aliases=("image tag",)),
+    Command(
+        "rmi",
+        "Remove names of images, and images without any",
+        "images:rm",
+        (_IMAGES,),
+        (
+            Flag("force", "also when a container that does not run needs it", "f", SWITCH),
+            Flag("no-prune", "accepted for compatibility", kind=SWITCH),
+        ),
+        aliases=("image rm", "image remove"),
+    ),
+    Command(
+        "history",
+        "Show how an image was made",
+        "images:history",
+        (_IMAGE,),
+        (*_LISTING[1:], Flag("human", "accepted for compatibility", kind=SWITCH)),
+        aliases=("image history",),
+    ),
+    Command("image inspect", "Show everything about images", "images:inspect", (_IMAGES,), (_TEMPLATE,)),
+    Command(
+        "image prune",
+        "Remove images without a name that no container uses",
+        "images:prune",
+        (),
+        (
+            Flag("all", "those with a name too", "a", SWITCH),
+            Flag("filter", "only what fits: until=TIME, label=NAME", kind=LIST, metavar="KEY=VALUE"),
+            Flag("force", "do not ask", "f", SWITCH),
         ),
     ),
 )
@@ -327,4 +426,4 @@ DNS = (
 DAEMON = Command("daemon", "Serve: `linkspan daemon --help` shows its flags", "")
 """Handed over before its line is read: its flags are the daemon's own."""
 
-COMMANDS: tuple[Command, ...] = (*CONTAINERS, *NETWORK, *DNS, *SYSTEM, DAEMON)
+COMMANDS: tuple[Command, ...] = (*CONTAINERS, *IMAGES, *NETWORK, *DNS, *SYSTEM, DAEMON)

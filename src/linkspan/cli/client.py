@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from linkspan.cli.answers import Json, Record
-from linkspan.cli.connection import Answer, Host, connect, exchange
+from linkspan.cli.connection import Answer, Host, Upload, connect, exchange
 from linkspan.model.errors import InvalidError, LinkspanError
 
 VERSION = "/v1.51"
@@ -72,8 +72,26 @@ class Client:
 
     def lines(self, path: str, query: Query | None = None) -> Iterator[Json]:
         """The objects of a stream of them, each in a line, until it ends."""
+        return self._objects(self.open("GET", path, query))
+
+    def transfer(
+        self,
+        path: str,
+        query: Query | None = None,
+        upload: Upload | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Json]:
+        """Post something, and what is said while it is done."""
+        connection, place = self._connection(), target(path, query or {})
+        answer = exchange(connection, "POST", place, upload, headers=headers)
+        if answer.status >= 400:
+            raise _refusal(answer)
+        return self._objects(answer)
+
+    @staticmethod
+    def _objects(answer: Answer) -> Iterator[Json]:
         rest = b""
-        for part in self.open("GET", path, query).parts():
+        for part in answer.parts():
             *whole, rest = (rest + part).split(b"\n")
             for line in whole:
                 if line.strip():

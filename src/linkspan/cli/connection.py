@@ -5,7 +5,7 @@ length or in chunks, and the upgrade after which the connection is a raw stream.
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -183,18 +183,49 @@ class Answer:
         self._buffer += data
 
 
-def exchange(connection: socket.socket, method: str, target: str, body: bytes | None, *, upgrade: bool) -> Answer:
+class Upload(NamedTuple):
+    """A body that is sent as it is read, in chunks."""
+
+    parts: Iterable[bytes]
+    kind: str = "application/x-tar"
+
+
+def exchange(
+    connection: socket.socket,
+    method: str,
+    target: str,
+    body: bytes | Upload | None,
+    *,
+    upgrade: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Send a request and read the head of its answer."""
     lines = [f"{method} {target} HTTP/1.1", "Host: linkspan", "User-Agent: linkspan"]
     lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else ["Connection: close"]
-    if body is not None:
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    if isinstance(body, Upload):
+        lines += [f"Content-Type: {body.kind}", "Transfer-Encoding: chunked"]
+    elif body is not None:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     elif method == "POST":
         lines.append("Content-Length: 0")
     head = "\r\n".join([*lines, "", ""]).encode("latin-1")
     with _closed_on_failure(connection):
         try:
-            connection.sendall(head + (body or b""))
+            if isinstance(body, Upload):
+                _send_chunks(connection, head, body)
+            else:
+                connection.sendall(head + (body or b""))
         except ConnectionError as error:
             raise UnavailableError(f"the daemon has gone: {error}") from error
         return Answer(connection)
+
+
+def _send_chunks(connection: socket.socket, head: bytes, body: Upload) -> None:
+    """A daemon that has heard enough closes its ear, and its answer says why."""
+    connection.sendall(head)
+    with suppress(BrokenPipeError):
+        for part in body.parts:
+            if part:
+                connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+        connection.sendall(b"0\r\n\r\n")

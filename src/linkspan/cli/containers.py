@@ -146,11 +146,11 @@ def _by_number(port: str) -> tuple[int, str]:
     return (int(number) if number.isdecimal() else 0, protocol)
 
 
-_INSPECTED = {"container": "/containers/{}/json", "network": "/networks/{}"}
+_INSPECTED = {"container": "/containers/{}/json", "image": "/images/{}/json", "network": "/networks/{}"}
 
 
 def inspect(line: Line, session: Session) -> int:
-    """Containers, then networks, of that name or id."""
+    """Containers, then images, then networks, of that name or id."""
     wanted = line.text("type")
     places = [place for kind, place in _INSPECTED.items() if wanted in ("", kind)]
 
@@ -159,12 +159,15 @@ def inspect(line: Line, session: Session) -> int:
             try:
                 return session.client.get(place.format(quoted(name)))
             except RefusedError as error:
-                if error.status != 404 or wanted:
+                no_image = error.message.startswith("invalid reference format")
+                if wanted or not (error.status == 404 or no_image):
                     raise
         raise RefusedError(f"No such object: {name}", status=404)
 
     if not places:
-        raise NotFoundError(f"{wanted!r} is nothing that can be inspected", hint="container or network", field="type")
+        raise NotFoundError(
+            f"{wanted!r} is nothing that can be inspected", hint="container, image or network", field="type"
+        )
     return inspect_all(session, line, line.arguments, find)
 
 

@@ -16,19 +16,20 @@ _NANO = 1_000_000_000
 
 
 def create_body(line: Line, environment: Mapping[str, str]) -> dict[str, Json]:
-    """What the daemon is asked for."""
-    if not line.has("rootfs"):
+    """What the daemon is asked for: the first argument is the image, unless a directory stands in its place."""
+    if not (line.has("rootfs") or line.arguments):
         raise InvalidError(
-            "a container needs a root file system",
-            hint=f"linkspan {line.command.path} --rootfs DIRECTORY COMMAND",
-            field="rootfs",
+            "a container needs an image, or a root file system",
+            hint=f"linkspan {line.command.path} IMAGE [COMMAND...]",
+            field="image",
         )
+    image, words = ("", line.arguments) if line.has("rootfs") else (line.arguments[0], line.arguments[1:])
     tty, stdin = line.switch("tty"), line.switch("interactive")
     attached = attachments(line)
     exposed, bindings = _ports(line)
     body: dict[str, Json] = {
-        "Rootfs": os.path.abspath(line.text("rootfs")),  # noqa: PTH100 - symbolic links stay as they are
-        "Cmd": [*line.arguments],
+        "Image": image,
+        "Cmd": [*words],
         "Hostname": line.text("hostname"),
         "Domainname": line.text("domainname"),
         "User": line.text("user"),
@@ -45,6 +46,8 @@ def create_body(line: Line, environment: Mapping[str, str]) -> dict[str, Json]:
         "HostConfig": _host_config(line, bindings),
         "NetworkingConfig": {"EndpointsConfig": _endpoints(line)},
     }
+    if line.has("rootfs"):
+        body["Rootfs"] = os.path.abspath(line.text("rootfs"))  # noqa: PTH100 - symbolic links stay as they are
     if line.has("entrypoint"):
         body["Entrypoint"] = [line.text("entrypoint")]
     if line.has("stop-signal"):

@@ -173,7 +173,7 @@ def prune(line: Line, session: Session) -> int:
     query = {"filters": filters(line.list("filter"))}
     if line.switch("dry-run"):
         return show_plan(session, line, session.client.post(f"{PLAN}/networks/prune", None, query))
-    if not line.switch("force") and not _agreed("WARNING! This will remove all networks not used by a container."):
+    if not line.switch("force") and not agreed("WARNING! This will remove all networks not used by a container."):
         return 1
     removed = Record(session.client.post("/networks/prune", None, query)).texts("NetworksDeleted")
     if removed:
@@ -181,7 +181,8 @@ def prune(line: Line, session: Session) -> int:
     return 0
 
 
-def _agreed(warning: str) -> bool:
+def agreed(warning: str) -> bool:
+    """Whether whoever sits there wants it."""
     sys.stdout.write(f"{warning}\nAre you sure you want to continue? [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 from linkspan.cli.answers import Json, Record
 from linkspan.cli.carrying import Carrier, Signals, acting_on
-from linkspan.cli.client import Client, Hijacked, RefusedError, quoted
+from linkspan.cli.client import Client, Hijacked, Query, RefusedError, quoted
 from linkspan.cli.connection import Answer
 from linkspan.cli.containers import each
 from linkspan.cli.creating import attachments, create_body
 from linkspan.cli.forms import detach_keys, file_lines
 from linkspan.cli.grammar import Line, UsageError
 from linkspan.cli.plans import PLAN, show_plan
+from linkspan.cli.pulling import pull_image, tagged
 from linkspan.cli.session import Session
 from linkspan.cli.terminals import raw, window
 from linkspan.model.errors import InvalidError, LinkspanError, UnavailableError
@@ -99,12 +100,29 @@ def _created(line: Line, session: Session) -> str | None:
     cidfile = line.text("cidfile")
     if cidfile and Path(cidfile).exists():
         raise InvalidError(f"the file {cidfile} exists", hint="remove it, or give another --cidfile", field="cidfile")
-    made = Record(session.client.post("/containers/create", body, query))
+    made = Record(_made(line, session, body, {**query, "platform": line.text("platform")}))
     for warning in made.texts("Warnings"):
         session.warn(f"WARNING: {warning}")
     if cidfile:
         Path(cidfile).write_text(made.text("Id"))
     return made.text("Id")
+
+
+def _made(line: Line, session: Session, body: Json, query: Query) -> Json:
+    """What the daemon answers; an image that is not there is pulled, as `--pull` says."""
+    image, policy = Record(body).text("Image"), line.text("pull", "missing")
+    if policy not in ("always", "missing", "never"):
+        raise InvalidError(f"invalid --pull {policy!r}", hint="always, missing or never", field="pull")
+    if image and policy == "always":
+        pull_image(session, image, line.text("platform"), quiet=line.switch("quiet"))
+    try:
+        return session.client.post("/containers/create", body, query)
+    except RefusedError as error:
+        if policy != "missing" or error.status != 404 or not error.message.startswith("No such image: "):
+            raise
+    session.warn(f"Unable to find image '{tagged(image)}' locally")
+    pull_image(session, image, line.text("platform"), quiet=line.switch("quiet"))
+    return session.client.post("/containers/create", body, query)
 
 
 def _start(client: Client, id: str) -> None:

@@ -15,6 +15,7 @@ class Asked(NamedTuple):
     method: str
     target: str
     body: Any
+    headers: dict[str, str]
 
 
 def reply(status: int, body: Any = None, *, kind: str = "application/json") -> bytes:
@@ -59,10 +60,10 @@ class Pier:
     def _serve(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
             method, target, _ = stream.readline().decode().split()
-            lines = [line.lower() for line in iter(stream.readline, b"\r\n")]
-            length = next((int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length")), 0)
-            body = stream.read(length)
-        self.asked.append(Asked(method, target, json.loads(body) if body else None))
+            lines = [line.decode().partition(":") for line in iter(stream.readline, b"\r\n")]
+            headers = {name.lower(): value.strip() for name, _, value in lines}
+            body = stream.read(int(headers.get("content-length", "0")))
+        self.asked.append(Asked(method, target, json.loads(body) if body else None, headers))
         fitting = [start for start in self.answers if f"{method} {target}".startswith(start)]
         known = self.answers[max(fitting, key=len)] if fitting else reply(404, {"message": "page not found"})
         connection.sendall(known)

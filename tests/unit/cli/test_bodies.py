@@ -152,7 +152,7 @@ def test_mounts() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("run sh", "a container needs a root file system"),
+        ("run", "a container needs an image, or a root file system"),
         ("run --rootfs /r -p 70000:80 sh", "invalid port specification: '70000:80'"),
         ("run --rootfs /r --shm-size much sh", "invalid size 'much' for --shm-size"),
         ("run --rootfs /r --cpus x sh", "invalid number of CPUs 'x'"),

@@ -12,8 +12,8 @@ INTRODUCTION = f"""# The command
 
     linkspan COMMAND [FLAG...] [ARGUMENT...]
 
-is a client of the [daemon](daemon.md). Commands, flags and exit statuses are those of Docker's command; there are no
-images yet, so `run` and `create` take the directory that is the root file system: `linkspan run --rootfs DIR COMMAND`.
+is a client of the [daemon](daemon.md). Commands, flags and exit statuses are those of Docker's command. `run` and
+`create` take an [image](images.md), or a directory that is the root file system: `linkspan run --rootfs DIR COMMAND`.
 The daemon is found by `--host`, else by `LINKSPAN_HOST`, else by `DOCKER_HOST`, else at `{DEFAULT_HOST}`.
 
 - `--dry-run` prints what would be done, as the `ip`, `nft` and `sysctl` lines a person would type, and changes nothing.
