@@ -183,14 +183,13 @@ async def _parts(
 async def _serving(kind: DataPlane, kernel: LinuxKernel, exec_root: Path) -> AsyncIterator[None]:
     """Have what the kernel holds served until the block ends, or beyond."""
     if kind is DataPlane.LOCAL:
-        async with LocalDataPlane.open(kernel.make_socket) as local:
-            await kernel.serve(local)
+        async with LocalDataPlane.open(kernel.make_socket) as local, kernel.served_by(local, outlives=False):
             yield
     else:
         async with RemoteDataPlane.open(exec_root, kernel.spawn) as remote:
             remote.wanted = kernel.wanted
-            await kernel.serve(remote)
-            yield
+            async with kernel.served_by(remote, outlives=True):
+                yield
 
 
 _FIREWALLS: dict[FirewallBackend, FirewallFactory] = {

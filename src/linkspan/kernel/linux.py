@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -11,12 +12,12 @@ from linkspan.kernel import cgroups, mounts, native
 from linkspan.kernel.firewall import FirewallFactory
 from linkspan.kernel.machine import Machine
 from linkspan.kernel.process import Process, Stream, spawn
-from linkspan.kernel.services import Held
-from linkspan.kernel.serving import DataPlane, Serving
+from linkspan.kernel.services import Found, Held
+from linkspan.kernel.serving import DataPlane, Serving, supervised
 from linkspan.kernel.thread import KernelThread, enter, visit
 from linkspan.kernel.usage import usage
 from linkspan.model.containers import Abilities
-from linkspan.model.dataplane import Load, Service, Trace
+from linkspan.model.dataplane import Key, Load, Service, Trace
 from linkspan.model.errors import LinkspanError, UnavailableError
 from linkspan.model.usage import Usage
 from linkspan.plan.objects import KernelObject
@@ -57,13 +58,21 @@ class LinuxKernel:
             raise
         return cls(thread, machine, namespace)
 
-    async def serve(self, data_plane: DataPlane) -> None:
-        """Have host ports and names served, from now on, by `data_plane`; what it holds already is taken over.
+    @asynccontextmanager
+    async def served_by(self, data_plane: DataPlane, *, outlives: bool) -> AsyncIterator[None]:
+        """Have host ports and names served by `data_plane` in the block; what it holds already is taken over.
 
-        To be called before anything else is done; without it such things are kept and nobody serves them.
+        To be entered before anything else is done; without it such things are kept and nobody serves them. `outlives`
+        says whether it holds ports beyond the life of this process.
         """
         taken = await data_plane.take()
-        self._serving = Serving(data_plane, await self._thread.run(lambda: self._machine.services.adopt(taken)))
+        ours = await self._thread.run(lambda: self._machine.services.adopt(taken))
+        self._serving = Serving(data_plane, ours, outlives=outlives)
+        try:
+            async with supervised(self._serving):
+                yield
+        finally:
+            self._serving = None
 
     def wanted(self) -> Held:
         """Everything that the data plane should hold, with descriptors of ours: for one that begins anew."""
@@ -75,22 +84,29 @@ class LinuxKernel:
         Raises `OperationFailedError`, which says exactly what was applied, and `UnservedError` when all was, but the
         data plane refuses some of it.
         """
-        try:
-            await self._thread.run(lambda: self._machine.apply(operations, tolerant=tolerant))
-        finally:
-            await self._settle(operations, tolerant=tolerant)
-
-    async def _settle(self, operations: Sequence[Operation], *, tolerant: bool) -> None:
-        """Let the data plane know, and only then let go of what is no longer needed."""
         keys = [operation.object.key for operation in operations if isinstance(operation.object, Service)]
-        if not keys:
-            return
+        found: dict[Key, tuple[Service, tuple[int, ...]] | None] = {}
+
+        def perform() -> None:
+            try:
+                self._machine.apply(operations, tolerant=tolerant)
+            finally:
+                found.update(self._machine.services.find(keys))
+
+        try:
+            await self._thread.run(perform)
+        finally:
+            await self._settle(found, tolerant=tolerant)
+
+    async def _settle(self, found: Found, *, tolerant: bool) -> None:
+        """Let the data plane know, and only then let go of what is no longer needed."""
         services = self._machine.services
         try:
             if self._serving is not None:
-                await self._serving.settle(await self._thread.run(lambda: services.find(keys)), tolerant=tolerant)
+                await self._serving.settle(found, tolerant=tolerant)
         finally:
-            await self._thread.run(services.dispose)
+            if services.retired:
+                await self._thread.run(services.dispose)
 
     async def trace(self, sandbox: str, name: str, type: str) -> Trace:
         """How the name server of a sandbox would answer. Raises `NotFoundError`, `InvalidError`, `UnavailableError`."""

@@ -87,6 +87,11 @@ class Services:
             self._names[item.key] = item
         return None
 
+    @property
+    def retired(self) -> bool:
+        """Whether there are sockets to dispose of."""
+        return bool(self._retired)
+
     def dispose(self) -> None:
         """Close the sockets that are no longer needed."""
         close_all(self._retired)

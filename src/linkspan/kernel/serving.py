@@ -1,14 +1,20 @@
 """Keeping the data plane in step: what it serves is what the kernel room holds for it, and nothing else."""
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from linkspan.kernel.services import Found, Held
-from linkspan.model.dataplane import Key, Load, Service, Trace
+from linkspan.model.dataplane import HostPort, Key, Load, Service, Trace
 from linkspan.model.errors import LinkspanError, UnservedError
 
 log = logging.getLogger(__name__)
+
+MANY = 64
+"""Sockets in one change from which on nobody waits for it: a range of 1,000 ports takes some 10 ms to hand over."""
 
 
 class DataPlane(Protocol):
@@ -35,16 +41,40 @@ class DataPlane(Protocol):
 
 
 class Serving:
-    """What the data plane has been given, so that only differences are."""
+    """What the data plane has been given, so that only differences are.
 
-    def __init__(self, data_plane: DataPlane, given: Held) -> None:
+    Changes reach it one after the other. Nobody waits for the hand-over of a great many sockets: they listen already,
+    and what arrives waits in their queues.
+    """
+
+    def __init__(self, data_plane: DataPlane, given: Held, *, outlives: bool) -> None:
+        """`outlives` says whether it holds ports beyond our life; otherwise it gets only those that it relays."""
         self.data_plane = data_plane
+        self._outlives = outlives
         self._given = dict(given)
+        self._changes: asyncio.Queue[_Change | None] = asyncio.Queue()
 
     @property
     def wanted(self) -> Held:
         """Everything that it should hold."""
         return dict(self._given)
+
+    async def run(self) -> None:
+        """Make the changes that were asked for, in order, until stopped."""
+        while (change := await self._changes.get()) is not None:
+            try:
+                await self.data_plane.change(change.put, change.drop)
+            except LinkspanError as error:
+                change.done.set_result(error)
+            except Exception as error:
+                log.exception("the data plane failed in an unexpected way")
+                change.done.set_result(UnservedError(f"the data plane failed: {error}"))
+            else:
+                change.done.set_result(None)
+
+    def stop(self) -> None:
+        """End when everything is done that has been asked for."""
+        self._changes.put_nowait(None)
 
     async def settle(self, found: Found, *, tolerant: bool) -> None:
         """Hand over how the services with these keys are now: what is new or different, and what is gone.
@@ -52,34 +82,64 @@ class Serving:
         Raises `UnservedError`, when all was done that can be. That something cannot be taken away is no error of who
         lets it go: it is logged, as anything is when tolerant, and a data plane that begins anew does not get it again.
         """
-        put: list[tuple[Service, Sequence[int]]] = []
-        drop: list[Key] = []
-        for key, now in found.items():
-            before = self._given.get(key)
-            if now is None:
-                if before is not None:
-                    drop.append(key)
-            elif before is None or before[1] != now[1]:
-                put.append(now)
-            elif before[0] != now[0]:
-                put.append((now[0], ()))
-        self._note(found)
-        if put or drop:
-            await self._change(put, drop, tolerant=tolerant or not put)
+        change = self._difference(found)
+        if not change.put and not change.drop:
+            return
+        self._changes.put_nowait(change)
+        if not change.drop and sum(len(descriptors) for _, descriptors in change.put) > MANY:
+            change.done.add_done_callback(_log_failure)
+            return
+        error = await change.done
+        if error is None:
+            return
+        if not tolerant and change.put:
+            raise UnservedError(error.message, field=error.field, value=error.value, hint=error.hint) from error
+        _log_failure(change.done)
 
-    def _note(self, found: Found) -> None:
-        for key, now in found.items():
+    def _difference(self, found: Found) -> "_Change":
+        """What the data plane has to be told; from now on that is what it should hold."""
+        change = _Change(asyncio.get_running_loop().create_future())
+        for key, there in found.items():
+            now = there if there is not None and self._is_given(there[0]) else None
+            before = self._given.pop(key, None)
             if now is not None:
                 self._given[key] = now
-            else:
-                self._given.pop(key, None)
+            if now is None:
+                if before is not None:
+                    change.drop.append(key)
+            elif before is None or before[1] != now[1]:
+                change.put.append(now)
+            elif before[0] != now[0]:
+                change.put.append((now[0], ()))
+        return change
 
-    async def _change(
-        self, put: Sequence[tuple[Service, Sequence[int]]], drop: Sequence[Key], *, tolerant: bool
-    ) -> None:
-        try:
-            await self.data_plane.change(put, drop)
-        except LinkspanError as error:
-            if not tolerant:
-                raise UnservedError(error.message, field=error.field, value=error.value, hint=error.hint) from error
-            log.error("the data plane does not serve what it should: %s", error.message)
+    def _is_given(self, service: Service) -> bool:
+        return self._outlives or not isinstance(service, HostPort) or service.relay is not None
+
+
+@dataclass(eq=False, slots=True)
+class _Change:
+    """What is to be put and dropped; `done` gives what went wrong."""
+
+    done: "asyncio.Future[LinkspanError | None]"
+    put: list[tuple[Service, Sequence[int]]] = field(default_factory=list)
+    drop: list[Key] = field(default_factory=list)
+
+
+def _log_failure(done: "asyncio.Future[LinkspanError | None]") -> None:
+    if not done.cancelled() and (error := done.result()) is not None:
+        log.error("the data plane does not serve what it should: %s", error.message)
+
+
+@asynccontextmanager
+async def supervised(serving: Serving) -> AsyncIterator[None]:
+    """Make changes beside the block; what was asked for is done before the block is left.
+
+    Not a TaskGroup: that would wrap every error of the block in an ExceptionGroup.
+    """
+    task = asyncio.create_task(serving.run(), name="linkspan data plane")  # noqa: TID251
+    try:
+        yield
+    finally:
+        serving.stop()
+        await asyncio.wait([task])

@@ -45,8 +45,10 @@ async def serving(machine: LinuxMachine, mine: Resolver, *entries: NameEntry) ->
     """A sandbox on the network `shop`, with `web` on it, and what answers names."""
     web = entry("s1", "web www", "10.1.0.2", "fd00:1::2")
     wanted: list[KernelObject] = [Redirect(BOX, OWNER), NameZone(NET, "shop", OWNER), web, *entries, mine]
-    async with LocalDataPlane.open(machine.kernel.make_socket) as plane:
-        await machine.kernel.serve(plane)
+    async with (
+        LocalDataPlane.open(machine.kernel.make_socket) as plane,
+        machine.kernel.served_by(plane, outlives=False),
+    ):
         await machine.kernel.apply(diff((), wanted))
         yield
 

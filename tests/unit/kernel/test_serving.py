@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from linkspan.kernel.services import Found, Held
-from linkspan.kernel.serving import Serving
+from linkspan.kernel.serving import MANY, Serving, supervised
 from linkspan.model.dataplane import HostPort, Key, Load, NameEntry, Service, Trace
 from linkspan.model.errors import UnavailableError, UnservedError
 from linkspan.model.ports import PortRange, Protocol
@@ -19,16 +19,21 @@ NAME = NameEntry("n", "s", ("web",), (), "o")
 
 
 class Plane:
-    """A data plane in memory, which keeps what it is told; `down` makes it deaf."""
+    """A data plane in memory, which keeps what it is told; `down` makes it deaf; it waits at `busy`."""
 
     def __init__(self) -> None:
         self.told: list[tuple[list[tuple[Service, tuple[int, ...]]], list[Key]]] = []
-        self.down = False
+        self.down = self.broken = False
+        self.busy = asyncio.Event()
+        self.busy.set()
 
     async def take(self) -> Held:
         return {}
 
     async def change(self, put: Sequence[tuple[Service, Sequence[int]]], drop: Sequence[Key]) -> None:
+        await self.busy.wait()
+        if self.broken:
+            raise RuntimeError("a defect")
         if self.down:
             raise UnavailableError("it is down")
         self.told.append(([(service, tuple(descriptors)) for service, descriptors in put], list(drop)))
@@ -40,25 +45,39 @@ class Plane:
         return Load(0, {}, 0, remote=False)
 
 
-def settle(serving: Serving, found: Found, *, tolerant: bool = False) -> None:
-    asyncio.run(serving.settle(found, tolerant=tolerant))
+def given(*, outlives: bool = True) -> tuple[Plane, Serving]:
+    """A data plane that outlives us has been given a port, with socket 7; another nothing."""
+    plane = Plane()
+    return plane, Serving(plane, {PORT.key: (PORT, (7,))} if outlives else {}, outlives=outlives)
+
+
+def settle(serving: Serving, *steps: Found, tolerant: bool = False) -> None:
+    async def whole() -> None:
+        async with supervised(serving):
+            for found in steps:
+                await serving.settle(found, tolerant=tolerant)
+
+    asyncio.run(whole())
 
 
 @pytest.fixture
-def plane() -> Plane:
-    return Plane()
+def both() -> tuple[Plane, Serving]:
+    return given()
 
 
 @pytest.fixture
-def serving(plane: Plane) -> Serving:
-    """One that has been given a port, with socket 7."""
-    return Serving(plane, {PORT.key: (PORT, (7,))})
+def plane(both: tuple[Plane, Serving]) -> Plane:
+    return both[0]
+
+
+@pytest.fixture
+def serving(both: tuple[Plane, Serving]) -> Serving:
+    return both[1]
 
 
 def test_what_is_new_is_put_with_its_sockets(serving: Serving, plane: Plane) -> None:
-    settle(serving, {NAME.key: (NAME, ())})
     other = HostPort(Protocol.UDP, PORT.address, PORT.ports, "o")
-    settle(serving, {other.key: (other, (8,))})
+    settle(serving, {NAME.key: (NAME, ())}, {other.key: (other, (8,))})
     assert plane.told == [([(NAME, ())], []), ([(other, (8,))], [])]
 
 
@@ -73,8 +92,7 @@ def test_new_sockets_are_sent_though_the_value_is_the_same(serving: Serving, pla
 
 
 def test_what_is_gone_is_dropped_once(serving: Serving, plane: Plane) -> None:
-    settle(serving, {PORT.key: None})
-    settle(serving, {PORT.key: None})
+    settle(serving, {PORT.key: None}, {PORT.key: None})
     assert plane.told == [([], [PORT.key])]
 
 
@@ -109,3 +127,50 @@ def test_an_undo_is_not_stopped(serving: Serving, plane: Plane, caplog: pytest.L
     plane.down = True
     settle(serving, {NAME.key: (NAME, ())}, tolerant=True)
     assert "it is down" in caplog.text
+
+
+def test_nobody_waits_until_a_great_many_sockets_are_handed_over(
+    serving: Serving, plane: Plane, caplog: pytest.LogCaptureFixture
+) -> None:
+    many = HostPort(Protocol.TCP, PORT.address, PortRange(8000, 8000 + MANY), "o")
+    found: Found = {many.key: (many, tuple(range(10, 11 + MANY)))}
+
+    async def whole() -> None:
+        async with supervised(serving):
+            plane.busy.clear()
+            await serving.settle(found, tolerant=False)
+            assert serving.wanted[many.key] == found[many.key]
+            plane.busy.set()
+            await serving.settle({many.key: None}, tolerant=False)
+
+    asyncio.run(whole())
+    assert [(len(put), drop) for put, drop in plane.told] == [(1, []), (0, [many.key])]
+    plane.down = True
+    with caplog.at_level(logging.ERROR):
+        settle(serving, found)
+    assert "it is down" in caplog.text
+
+
+def test_one_that_ends_with_us_gets_only_what_it_relays() -> None:
+    plane, serving = given(outlives=False)
+    other = HostPort(Protocol.UDP, PORT.address, PORT.ports, "o")
+    settle(serving, {other.key: (other, (8,))}, {NAME.key: (NAME, ())}, {PORT.key: (RELAYED, (7,))})
+    assert plane.told == [([(NAME, ())], []), ([(RELAYED, (7,))], [])]
+    settle(serving, {PORT.key: (PORT, (7,))})
+    assert plane.told[2:] == [([], [PORT.key])]
+
+
+def test_an_unexpected_failure_is_an_error_and_the_next_change_is_made(
+    serving: Serving, plane: Plane, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def whole() -> None:
+        async with supervised(serving):
+            plane.broken = True
+            with pytest.raises(UnservedError, match="the data plane failed: a defect"):
+                await serving.settle({NAME.key: (NAME, ())}, tolerant=False)
+            plane.broken = False
+            await serving.settle({PORT.key: None}, tolerant=False)
+
+    asyncio.run(whole())
+    assert plane.told == [([], [PORT.key])]
+    assert "unexpected" in caplog.text
