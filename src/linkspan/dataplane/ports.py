@@ -74,6 +74,10 @@ class Names(Protocol):
         """Answer at two sockets. The descriptors are taken over."""
         ...
 
+    async def drained(self) -> None:
+        """Wait until no question is under way, of name servers that were closed."""
+        ...
+
     async def trace(self, sandbox: str, name: str, type: str) -> Trace:
         """How a question would be answered."""
         ...

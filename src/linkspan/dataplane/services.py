@@ -136,6 +136,7 @@ class Services:
     async def drained(self) -> None:
         """Wait until nothing is under way."""
         await self._relay.drained()
+        await self._names.drained()
 
 
 def _lend(descriptors: Sequence[int], serve: Callable[[Sequence[int]], Serving]) -> Serving:
