@@ -13,7 +13,7 @@ from tests.support.images import Entry, Picture, archive, digest, layer, manifes
 from tests.unit.images.gallery import Gallery, pieces
 
 BASE = layer(Entry("a", b"1"))
-ONE = Picture([BASE, layer(Entry("b", b"22"))], config={"Cmd": ["one"], "Labels": {"k": "v"}})
+ONE = Picture([BASE, layer(Entry("b", b"=B"))], config={"Cmd": ["one"], "Labels": {"k": "v"}})
 TWO = Picture([BASE, layer(Entry("c", b"333"))], config={"Cmd": ["two"]})
 TOOL = parse_reference("registry.test/tool:1")
 FULL = "registry.test/tool:1"
@@ -90,7 +90,7 @@ async def test_a_truncated_archive_leaves_nothing(gallery: Gallery, cut: int) ->
 
 
 async def test_an_archive_with_a_wrong_layer_leaves_nothing(gallery: Gallery) -> None:
-    data = archive([(TWO, ["two:1"]), (ONE, ["one:1"])]).replace(b"22", b"23")
+    data = archive([(TWO, ["two:1"]), (ONE, ["one:1"])]).replace(b"=B", b"=C")
     async with gallery.open() as images:
         with pytest.raises(InvalidError, match="invalid"):
             await images.load(pieces(data))
