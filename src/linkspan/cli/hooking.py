@@ -5,6 +5,7 @@ systemd-resolved a routing domain sends it the names below `linkspan` (resolved.
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,12 +16,13 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 RESOLVED = Path("/run/systemd/resolve")
 """There while systemd-resolved runs."""
 DROP_IN = Path("/etc/systemd/resolved.conf.d/linkspan.conf")
-_RESTART = ("systemctl", "restart", "systemd-resolved")
 _NOTE = "# Containers by name: linkspan dns hook"
 
 
 class Hook(Protocol):
-    """One way to do it."""
+    """One way to do it. `then` is the program that makes it count, none if it counts at once."""
+
+    then: Sequence[str]
 
     def described(self) -> Sequence[str]:
         """What a person would do."""
@@ -34,18 +36,25 @@ class Hook(Protocol):
         """Take it back; returns what was done."""
         ...
 
-    def take_effect(self) -> None:
-        """Let it count from now on. The last thing this process does: it may become another program."""
-        ...
-
 
 def hook_of(address: str, domain: str) -> Hook:
     """The way that fits this machine."""
     return ResolvedHook(address, domain) if RESOLVED.is_dir() else ResolvConfHook(address)
 
 
+def become(argv: Sequence[str]) -> None:
+    """Go on as another program: a command line that ends has no need of a child. Raises `UnavailableError`."""
+    sys.stdout.flush()
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606
+    except OSError as error:
+        raise UnavailableError(f"cannot run {' '.join(argv)}: {error.strerror}") from error
+
+
 class ResolvedHook:
     """A drop-in for systemd-resolved."""
+
+    then: Sequence[str] = ("systemctl", "restart", "systemd-resolved")
 
     def __init__(self, address: str, domain: str) -> None:
         self._text = f"{_NOTE}\n[Resolve]\nDNS={address}\nDomains=~{domain}\n"
@@ -57,7 +66,7 @@ class ResolvedHook:
             "",
             *(f"    {line}" for line in self._text.splitlines()),
             "",
-            f"and run: {' '.join(_RESTART)}",
+            f"and run: {' '.join(self.then)}",
         ]
 
     def apply(self) -> Sequence[str]:
@@ -67,7 +76,7 @@ class ResolvedHook:
             DROP_IN.write_text(self._text)
         except OSError as error:
             raise _unwritable(DROP_IN, error) from error
-        return [f"wrote {DROP_IN}; running {' '.join(_RESTART)}"]
+        return [f"wrote {DROP_IN}; running {' '.join(self.then)}"]
 
     def undo(self) -> Sequence[str]:
         """Remove the file."""
@@ -75,21 +84,13 @@ class ResolvedHook:
             DROP_IN.unlink(missing_ok=True)
         except OSError as error:
             raise _unwritable(DROP_IN, error) from error
-        return [f"removed {DROP_IN}; running {' '.join(_RESTART)}"]
-
-    def take_effect(self) -> None:
-        """Become systemctl: a command line that ends has no need of a child."""
-        import sys
-
-        sys.stdout.flush()
-        try:
-            os.execvp(_RESTART[0], _RESTART)  # noqa: S606
-        except OSError as error:
-            raise UnavailableError(f"cannot run {' '.join(_RESTART)}: {error.strerror}") from error
+        return [f"removed {DROP_IN}; running {' '.join(self.then)}"]
 
 
 class ResolvConfHook:
     """Two lines in front of resolv.conf."""
+
+    then: Sequence[str] = ()
 
     def __init__(self, address: str) -> None:
         self._lines = [_NOTE, f"nameserver {address}"]
@@ -125,9 +126,6 @@ class ResolvConfHook:
 
     def _without(self, text: str) -> list[str]:
         return [line for line in text.splitlines() if line not in self._lines]
-
-    def take_effect(self) -> None:
-        """It counts at once."""
 
 
 def _check_plain() -> None:

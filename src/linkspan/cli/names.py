@@ -6,7 +6,7 @@ from typing import NamedTuple
 from linkspan.cli.answers import Json, Record
 from linkspan.cli.client import quoted
 from linkspan.cli.grammar import Line
-from linkspan.cli.hooking import Hook, hook_of
+from linkspan.cli.hooking import Hook, become, hook_of
 from linkspan.cli.plans import PLAN, show_plan
 from linkspan.cli.session import Session
 from linkspan.cli.system import rendered
@@ -166,5 +166,6 @@ def hook(line: Line, session: Session) -> int:
     else:
         session.say(*made.described(), "", "`linkspan dns hook --apply` does it, `--undo` takes it back.")
         return 0
-    made.take_effect()
+    if made.then:
+        become(made.then)
     return 0
