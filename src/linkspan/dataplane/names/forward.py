@@ -5,6 +5,7 @@ get lost, until the time is up. Questions that are under way already are not ask
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -13,6 +14,8 @@ from linkspan.dataplane.names import upstream
 from linkspan.dataplane.names.cache import Cache, Key, key_of
 from linkspan.dataplane.names.messages import Query, Rcode, code_of
 from linkspan.dataplane.names.tasks import Tasks
+
+log = logging.getLogger(__name__)
 
 Note = Callable[[str, str], None]
 """Takes one step of a trace: where was looked, and what came of it."""
@@ -31,7 +34,8 @@ _GOOD = (Rcode.NOERROR, Rcode.NXDOMAIN)
 
 
 def unnoted(where: str, outcome: str) -> None:
-    """Nobody traces."""
+    """Nobody traces, unless the log does."""
+    log.debug("name server: %s: %s", where, outcome)
 
 
 class Upstreams:

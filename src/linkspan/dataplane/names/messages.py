@@ -240,7 +240,7 @@ def answers_to(request: bytes, received: bytes) -> bool:
         return False
     flags, questions = _QUESTION.unpack_from(received, 2)
     if questions == 0:
-        return bool(flags & RCODE)
+        return flags & RCODE not in (Rcode.NOERROR, Rcode.NXDOMAIN)
     end = _name_end(request)
     assert end is not None
     return questions == 1 and received[12 : end + 5].lower() == request[12 : end + 5].lower()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import dns.rcode
 import pytest
 
 from linkspan.dataplane.names import desk, forward
+from linkspan.dataplane.names.host import servers
 from linkspan.model.dataplane import Record, RecordType
 from tests.fakes.resolvers import Internet, failing, records, silent, truncating
 from tests.support.nameservers import Port, code, list_servers, looped, resolver, serving_names, shown
@@ -194,3 +196,39 @@ async def test_questions_under_way_are_answered_after_the_end_of_a_service(
             port.served.close()
             assert shown(await waiting) == [WORLD]
             await names.drained()
+
+
+@looped
+async def test_what_has_expired_is_served_when_asking_fails_and_not_asked_again_at_once(resolv_conf: Path) -> None:
+    internet = Internet()
+    async with internet.server("198.51.100.1", records(WORLD)) as server, serving_names(resolv_conf, internet) as names:
+        port = Port(names, resolver())
+        await port.ask("www.example")
+        for kept in names.host.current()._cache._kept.values():
+            kept.until = time.monotonic() - 1
+        server.answer = failing(dns.rcode.SERVFAIL)
+        for _ in range(3):
+            assert shown(await port.ask("www.example")) == ["www.example. 30 IN A 192.0.2.80"]
+        assert len(server.asked) == 2
+
+
+@looped
+async def test_a_slow_failure_does_not_keep_an_expired_answer_back(
+    resolv_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "STALE_AFTER", 0.01)
+    internet = Internet()
+    async with internet.server("198.51.100.1", records(WORLD)) as server, serving_names(resolv_conf, internet) as names:
+        port = Port(names, resolver())
+        await port.ask("www.example")
+        for kept in names.host.current()._cache._kept.values():
+            kept.until = time.monotonic() - 1
+        server.answer = silent
+        assert shown(await port.ask("www.example")) == ["www.example. 30 IN A 192.0.2.80"]
+
+
+def test_servers_are_read_from_resolv_conf_as_the_library_reads_them() -> None:
+    listed = "# nameserver 192.0.2.9\nnameserver 127.0.0.53\nsearch x\nnameserver nonsense\nnameserver fe80::1%eth0\n"
+    assert servers(listed) == ("127.0.0.53", "fe80::1%eth0")
+    assert servers("options ndots:1\n") == ("127.0.0.1",)
+    assert len(servers("".join(f"nameserver 192.0.2.{number}\n" for number in range(9)))) == 3

@@ -120,6 +120,8 @@ def test_only_the_answer_to_the_very_question_is_taken() -> None:
     assert not answers_to(message, answer.replace(b"web", b"wab"))
     assert not answers_to(message, bytes((answer[0] ^ 1,)) + answer[1:])
     assert not answers_to(message, message)
+    for code, taken in ((0, False), (1, True), (3, False)):
+        assert answers_to(message, message[:2] + bytes((0x80, code)) + bytes(8)) is taken, "an error may lack it"
 
 
 def answer_of(*records: str, negative: str = "") -> bytes:
