@@ -22,7 +22,7 @@ _NOTE = "# Containers by name: linkspan dns hook"
 class Hook(Protocol):
     """One way to do it. `then` is the program that makes it count, none if it counts at once."""
 
-    then: Sequence[str]
+    then: tuple[str, ...]
 
     def described(self) -> Sequence[str]:
         """What a person would do."""
@@ -42,7 +42,7 @@ def hook_of(address: str, domain: str) -> Hook:
     return ResolvedHook(address, domain) if RESOLVED.is_dir() else ResolvConfHook(address)
 
 
-def become(argv: Sequence[str]) -> None:
+def become(argv: tuple[str, ...]) -> None:
     """Go on as another program: a command line that ends has no need of a child. Raises `UnavailableError`."""
     sys.stdout.flush()
     try:
@@ -54,7 +54,7 @@ def become(argv: Sequence[str]) -> None:
 class ResolvedHook:
     """A drop-in for systemd-resolved."""
 
-    then: Sequence[str] = ("systemctl", "restart", "systemd-resolved")
+    then: tuple[str, ...] = ("systemctl", "restart", "systemd-resolved")
 
     def __init__(self, address: str, domain: str) -> None:
         self._text = f"{_NOTE}\n[Resolve]\nDNS={address}\nDomains=~{domain}\n"
@@ -90,7 +90,7 @@ class ResolvedHook:
 class ResolvConfHook:
     """Two lines in front of resolv.conf."""
 
-    then: Sequence[str] = ()
+    then: tuple[str, ...] = ()
 
     def __init__(self, address: str) -> None:
         self._lines = [_NOTE, f"nameserver {address}"]
