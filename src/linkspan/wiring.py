@@ -1,7 +1,7 @@
 """The composition root for library use: here, and nowhere else, the real parts are chosen and put together."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -117,8 +117,12 @@ async def open_with_images(
     surroundings: Surroundings = SURROUNDINGS,
     runtime: str = "",
     data_plane: DataPlane = DataPlane.LOCAL,
+    insecure_registries: Collection[str] = (),
 ) -> AsyncIterator[tuple[Engine, Containers, Images]]:
-    """As `open_with_containers`, with the images that containers are made from."""
+    """As `open_with_containers`, with the images that containers are made from.
+
+    `insecure_registries` (`host:port`, or prefixes of addresses) may speak plain HTTP, or TLS with any certificate.
+    """
     parts = _parts(data_root, exec_root, namespace, config or Config(), surroundings, data_plane)
     async with parts as (engine, kernel, store):
         containers = Containers(
@@ -133,7 +137,7 @@ async def open_with_images(
         images = Images(
             data_root=Path(data_root),
             store=store,
-            transport=Skopeo(kernel),
+            transport=Skopeo(kernel, insecure_registries),
             unpacker=Umoci(kernel),
             surroundings=ImageSurroundings(surroundings.now, lambda: image_uses(containers), engine.announce),
         )

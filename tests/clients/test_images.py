@@ -254,3 +254,13 @@ def _with_docker_py(socket: Path, picture: Picture, name: str) -> None:
         assert [each.tags for each in client.images.load(data)] == [[f"{name}/busybox:1"]]
     finally:
         client.close()
+
+
+async def test_a_registry_that_is_called_insecure_may_speak_plain_http(harbour: Harbour) -> None:
+    await harbour.serve("--insecure-registry", f"{harbour.address}/32")
+    async with registry(harbour.machine, harbour.root / "registry", harbour.address) as server:
+        name = f"{server.name}/busybox:1"
+        await load(harbour, (busybox(), [name]))
+        await done(harbour, "push", "-q", name)
+        await done(harbour, "rmi", name)
+        assert await done(harbour, "pull", "-q", name) == name

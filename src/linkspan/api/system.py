@@ -35,6 +35,7 @@ async def info(call: Call) -> web.StreamResponse:
             rooms.engine.config,
             id=rooms.engine.id,
             counts=rooms.container_counts(),
+            images=len(rooms.images.all()),
             problems=rooms.engine.problems,
             now=call.now,
             debug=rooms.preferences.debug,

@@ -96,6 +96,15 @@ def _loopback(name: str, value: str) -> IPAddress:
     return found
 
 
+def _registry(name: str, value: str) -> str:
+    """`host:port`, or a prefix of addresses; Docker's words for a URL."""
+    if "://" in value:
+        raise InvalidError(f"insecure registry {value} should not contain '://'", field=name, value=value)
+    if "/" in value:
+        parse_network(value, field=name)
+    return value
+
+
 def _interface(version: Version) -> Callable[[str, str], IPInterface]:
     def read(name: str, value: str) -> IPInterface:
         try:
@@ -218,6 +227,13 @@ OPTIONS = (
         "answer NAME.NETWORK.linkspan to this machine, on port 53 of a loopback address such as 127.0.0.76",
         _loopback,
         metavar="ADDRESS",
+    ),
+    _list(
+        "insecure-registry",
+        "registry that may speak plain HTTP, or TLS with any certificate: HOST[:PORT] or a prefix",
+        _registry,
+        key="insecure-registries",
+        metavar="REGISTRY",
     ),
     _flag("live-restore", "accepted for compatibility: containers always outlive the daemon", True),
     _flag("tls", "as --tlsverify: clients always have to prove who they are", False),

@@ -83,7 +83,11 @@ async def _rooms(settings: Settings) -> AsyncIterator[Rooms]:
     """The engine, the containers and the images, open until the block ends."""
     data_root, exec_root = Path(settings.values["data-root"]), Path(settings.values["exec-root"])
     parts = open_with_images(
-        data_root=data_root, exec_root=exec_root, config=settings.engine(), data_plane=DataPlane.REMOTE
+        data_root=data_root,
+        exec_root=exec_root,
+        config=settings.engine(),
+        data_plane=DataPlane.REMOTE,
+        insecure_registries=settings.values["insecure-registries"],
     )
     async with parts as (engine, containers, images):
         for problem in engine.problems:

@@ -10,8 +10,8 @@ import base64
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
-from ipaddress import ip_address
+from collections.abc import AsyncIterator, Collection, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
 from linkspan.images import programs
@@ -26,9 +26,13 @@ _HUB_LOGIN = "https://index.docker.io/v1/"
 
 
 class Skopeo:
-    """The program. `insecure` are registries (`host:port`) that may speak plain HTTP, besides those on the loopback."""
+    """The program.
 
-    def __init__(self, host: Host, insecure: frozenset[str] = frozenset()) -> None:
+    `insecure` are registries that may speak plain HTTP, or TLS with any certificate, besides those on the loopback:
+    `host:port`, or prefixes of addresses.
+    """
+
+    def __init__(self, host: Host, insecure: Collection[str] = ()) -> None:
         self._host = host
         self._insecure = insecure
 
@@ -118,7 +122,7 @@ class Skopeo:
         return [*verify, "--authfile", authfile.name]
 
     def _verified(self, domain: str) -> bool:
-        return not (domain in self._insecure or is_loopback(domain))
+        return not (is_loopback(domain) or any(_covers(each, domain) for each in self._insecure))
 
 
 def _command(words: Sequence[str]) -> list[str]:
@@ -142,13 +146,24 @@ def _relative(path: Path, scratch: Path) -> str:
 
 def is_loopback(domain: str) -> bool:
     """Whether a registry is on this machine: Docker trusts those without certificates, and by plain HTTP."""
-    host = re.sub(r":[0-9]+$", "", domain).strip("[]")
-    if host == "localhost":
-        return True
+    address = _address(domain)
+    return domain.partition(":")[0] == "localhost" or (address is not None and address.is_loopback)
+
+
+def _covers(insecure: str, domain: str) -> bool:
+    """Whether a registry is the one that is called insecure, or has an address in that prefix."""
+    if "/" not in insecure:
+        return domain == insecure
+    address = _address(domain)
+    return address is not None and address in ip_network(insecure)
+
+
+def _address(domain: str) -> IPv4Address | IPv6Address | None:
+    """The address that a registry is named by, if it is."""
     try:
-        return ip_address(host).is_loopback
+        return ip_address(re.sub(r":[0-9]+$", "", domain).strip("[]"))
     except ValueError:
-        return False
+        return None
 
 
 def auth_file(domain: str, credentials: Credentials | None) -> bytes:

@@ -168,3 +168,16 @@ def test_every_option_is_in_the_help() -> None:
 def test_names_are_unique() -> None:
     for names in ([o.flag for o in OPTIONS], [o.name for o in OPTIONS], [o.short for o in OPTIONS if o.short]):
         assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("registry", ["http://r.test", "10.0.0.1/8", "r.test/x"])
+def test_an_insecure_registry_is_a_host_or_a_prefix(registry: str) -> None:
+    with pytest.raises(InvalidError):
+        read_settings(["--insecure-registry", registry])
+
+
+def test_insecure_registries_are_a_list_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "daemon.json"
+    file.write_text('{"insecure-registries": ["r.test:5000", "10.0.0.0/8"]}')
+    found = read_settings(["--config-file", str(file)])
+    assert found.values["insecure-registries"] == ("r.test:5000", "10.0.0.0/8")

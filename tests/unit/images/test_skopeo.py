@@ -93,10 +93,21 @@ async def test_registries_on_this_machine_need_no_certificate(tmp_path: Path) ->
     assert "--tls-verify=false" in machine.argv and machine.argv[-1] == "docker://127.0.0.1:5000/tool:latest"
 
 
-async def test_a_registry_can_be_called_insecure(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("insecure", "name", "expected"),
+    [
+        ("registry.test:5000", "registry.test:5000/tool", True),
+        ("registry.test", "registry.test:5000/tool", False),
+        ("10.0.0.0/8", "10.1.2.3:5000/tool", True),
+        ("10.0.0.0/8", "11.1.2.3:5000/tool", False),
+        ("10.0.0.0/8", "registry.test:5000/tool", False),
+        ("fd00::/8", "[fd00::1]:5000/tool", True),
+    ],
+)
+async def test_a_registry_can_be_called_insecure(tmp_path: Path, insecure: str, name: str, expected: bool) -> None:
     machine = Machine()
-    await Skopeo(machine, frozenset({"registry.test:5000"})).manifest(HERE, None, tmp_path)
-    assert "--tls-verify=false" in machine.argv
+    await Skopeo(machine, [insecure]).manifest(parse_reference(name), None, tmp_path)
+    assert ("--tls-verify=false" in machine.argv) is expected
 
 
 @pytest.mark.parametrize(

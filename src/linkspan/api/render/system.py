@@ -57,17 +57,19 @@ def info_body(
     *,
     id: str,
     counts: tuple[int, int],
+    images: int,
     problems: Sequence[Problem],
     now: datetime,
     debug: bool,
 ) -> InfoBody:
-    """GET /info; `counts` are the containers that run, and all others."""
+    """GET /info; `counts` are the containers that run, and all others, `images` how many images there are."""
     running, others = counts
     return InfoBody(
         id=id,
         containers=running + others,
         containers_running=running,
         containers_stopped=others,
+        images=images,
         plugins=Plugins(volume=["local"], network=[str(driver) for driver in Driver], log=["json-file"]),
         ipv4_forwarding=host.forwards(4),
         bridge_nf_iptables=host.filters_bridged(4),
