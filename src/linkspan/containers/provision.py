@@ -1,5 +1,6 @@
 """What a container is given of the machine at its start, besides its network and root file system."""
 
+import resource
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from linkspan.containers.register import Life
 from linkspan.containers.seccomp import default_profile
 from linkspan.containers.security import security
 from linkspan.containers.spec import Setting
-from linkspan.model.containers import Container, MountKind
-from linkspan.model.errors import ConflictError
+from linkspan.model.containers import Abilities, Container, CreateContainer, MountKind
+from linkspan.model.errors import ConflictError, UnavailableError
 
 _HOST_SHM = Path("/dev/shm")  # noqa: S108 - the mount point of the machine's shared memory
 _CONTAINER = "container:"
@@ -22,6 +23,7 @@ _CONTAINER = "container:"
 async def provided(context: Context, container: Container, places: Places, setting: Setting) -> Setting:
     """A setting with everything that has to be looked up now. Raises `LinkspanError`."""
     wanted = container.wanted
+    _check_raised(wanted, context.abilities)
     await context.volumes.enter(container, places.rootfs)
     unfiltered = wanted.privileged or security(wanted.security).seccomp
     return replace(
@@ -38,6 +40,29 @@ async def provided(context: Context, container: Container, places: Places, setti
         devices=() if wanted.privileged else find_devices(wanted.devices),
         numbers=find_numbers(wanted.resources),
     )
+
+
+def _check_raised(wanted: CreateContainer, abilities: Abilities) -> None:
+    """Without CAP_SYS_RESOURCE, nobody can be given more than we have; the runtime would say so in riddles."""
+    if "CAP_SYS_RESOURCE" in abilities.capabilities:
+        return
+    for limit in wanted.ulimits:
+        _, most = resource.getrlimit(getattr(resource, f"RLIMIT_{limit.name.upper()}"))
+        if most != resource.RLIM_INFINITY and (limit.hard == -1 or limit.hard > most):
+            raise UnavailableError(
+                f"ulimit {limit.name}={limit.soft}:{limit.hard} is above the daemon's own limit of {most}, and the "
+                "daemon lacks CAP_SYS_RESOURCE",
+                field="ulimits",
+                hint=f"ask for at most {most}, or give the daemon CAP_SYS_RESOURCE",
+            )
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    if wanted.oom_score_adj < own:
+        raise UnavailableError(
+            f"an oom-score-adj of {wanted.oom_score_adj} is below the daemon's own, {own}, and the daemon lacks "
+            "CAP_SYS_RESOURCE",
+            field="oom_score_adj",
+            hint="give the daemon CAP_SYS_RESOURCE",
+        )
 
 
 def _namespaces(context: Context, container: Container) -> Mapping[str, Path | None]:

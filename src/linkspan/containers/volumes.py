@@ -157,7 +157,10 @@ class Volumes:
         reference, _, mode = text.partition(":")
         if not reference or mode not in ("", "ro", "rw", "z", "Z"):
             raise InvalidError(f"invalid mode: {mode}" if reference else "malformed volumes-from", field="volumes_from")
-        found = self._register.get(reference).container.wanted.mounts
+        try:
+            found = self._register.get(reference).container.wanted.mounts
+        except NotFoundError as error:  # not found would mean the image to the docker command, which would pull it
+            raise InvalidError(error.message, field="volumes_from", value=text) from error
         return [
             replace(mount, read_only=mount.read_only or mode == "ro")
             for mount in found

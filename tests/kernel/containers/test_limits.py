@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+from typing import Any
 
 import pytest
 
 from linkspan.model.containers import Status
-from linkspan.model.errors import ConflictError, InvalidError
+from linkspan.model.errors import ConflictError, InvalidError, UnavailableError
 from linkspan.model.resources import DeviceRequest, Resources, Restart, RestartPolicy, Ulimit
 from tests.support.docks import CGROUPS, PATIENCE, Dock
 
@@ -89,6 +90,25 @@ async def test_ulimits_and_groups(place: Dock) -> None:
         user="ann",
     )
     assert "1024" in said and "2048" in said and "70(sailors)" in said and "77" in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"oom_score_adj": -999}, "an oom-score-adj of -999 is below the daemon's own"),
+        ({"ulimits": [Ulimit("nofile", 1 << 40, 1 << 40)]}, "is above the daemon's own limit"),
+    ],
+)
+async def test_what_only_another_privilege_could_give_is_refused_by_name(
+    place: Dock, fields: dict[str, Any], text: str
+) -> None:
+    if "CAP_SYS_RESOURCE" in place.containers.abilities.capabilities:
+        said = await place.output("cat", "/proc/self/oom_score_adj", oom_score_adj=-999)
+        assert said == "-999\n"
+        return
+    box = await place.create(**fields)
+    with pytest.raises(UnavailableError, match=f"{text}.* CAP_SYS_RESOURCE"):
+        await place.containers.start(box.id)
 
 
 async def test_namespaces_of_the_host_and_of_others(place: Dock) -> None:
