@@ -21,7 +21,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from pathlib import Path
 from typing import Any, TypeVar
 
-from linkspan.dataplane.relay.previous import Relay
+from linkspan.dataplane.local import LocalDataPlane
 from linkspan.engine.core import Engine
 from linkspan.kernel import native
 from linkspan.kernel.linux import LinuxKernel
@@ -146,15 +146,15 @@ class Rig:
         async with AsyncExitStack() as stack:
             store = await SqliteStore.open(self.data_root, new_id=around.new_id)
             stack.push_async_callback(store.close)
-            relay = await stack.enter_async_context(Relay())
             kernel = await open_kernel(
                 namespace=self.machine.namespace,
                 exec_root=self.exec_root,
                 engine_id=store.engine_id,
                 firewall=self.config.firewall,
-                relay=relay,
             )
             stack.push_async_callback(kernel.close)
+            local = await stack.enter_async_context(LocalDataPlane.open(kernel.make_socket))
+            await stack.enter_async_context(kernel.served_by(local, outlives=False))
             engine = Engine(
                 kernel=Stepwise(kernel, watch),
                 store=Watched(store, watch),
