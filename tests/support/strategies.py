@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, interface
+from linkspan.model.dataplane import Record, RecordType
 from linkspan.model.ports import PortRange, Protocol
 from linkspan.model.requests import (
     Connect,
@@ -16,9 +17,12 @@ from linkspan.model.requests import (
     Disconnect,
     EndpointRequest,
     Publish,
+    RecordRequest,
     RemoveNetwork,
     RemoveSandbox,
+    RenameSandbox,
     Request,
+    SetRecords,
     Unpublish,
 )
 from linkspan.plan.objects import (
@@ -26,15 +30,20 @@ from linkspan.plan.objects import (
     Address,
     Bridge,
     HostPort,
+    HostResolver,
     IptablesChain,
     IptablesRule,
     KernelObject,
+    NameEntry,
     Namespace,
+    NameZone,
     NftChain,
     NftElement,
     NftRule,
     NftSet,
     NftTable,
+    Redirect,
+    Resolver,
     Route,
     Sysctl,
     Up,
@@ -95,6 +104,14 @@ def _world() -> Iterator[KernelObject]:
     yield from (Sysctl(HOST, "net.ipv4.ip_forward", value) for value in "01")
     for ports, address, owner in product((PortRange(80, 80), PortRange(8000, 8001)), _HOSTS, _OWNERS):
         yield HostPort(Protocol.TCP, address, ports, owner)
+    relay = (_HOSTS[0], PortRange(80, 80))
+    yield HostPort(Protocol.TCP, _HOSTS[0], PortRange(80, 80), _OWNERS[0], relay, proxy_protocol=True)
+    yield from (Redirect(space, owner) for space, owner in product(_SPACES, _OWNERS))
+    yield from (Resolver(space, networks, _OWNERS[0]) for space, networks in product(_SPACES, (_AB, _AB[:1])))
+    record = Record("t", RecordType.TXT, "it's one")
+    yield from (NameZone(network, name, "o", (record,)) for network, name in product(_AB, _AB))
+    yield from (NameEntry(n, space, names, _HOSTS, "o") for n, space, names in product(_AB, _SPACES, (_AB, _AB[:1])))
+    yield from (HostResolver(address, owner) for address, owner in product(_HOSTS, _OWNERS))
     yield from map(NftTable, _OWNERS)
     yield from (NftSet(name, kind) for name in _AB for kind in ("ifname", "inet_service"))
     yield from (NftChain(name, "", rules) for name in _AB for rules in ((), (NftRule("accept", "all"),)))
@@ -122,6 +139,13 @@ _ENDPOINTS = st.builds(
     ipv4_address=st.sampled_from(["", "", "172.18.0.9", "172.19.0.2"]),
     ifname=st.sampled_from(["", "", "eth1", "lan0"]),
     gw_priority=st.integers(-1, 1),
+    aliases=st.sampled_from([(), (), ("www", "*.web"), ("x",)]),
+    links=st.sampled_from([(), (), ("y:db",), ("x",)]),
+)
+_RECORDS = (
+    RecordRequest("db", "A", "10.0.0.9"),
+    RecordRequest("t", "TXT", "a b", 5),
+    RecordRequest("db", "CNAME", "x"),
 )
 
 
@@ -143,6 +167,9 @@ def requests() -> st.SearchStrategy[Request[Any]]:
         mode=st.sampled_from(["", "", "", "host", "none", "container:x"]),
         networks=st.lists(_ENDPOINTS, max_size=2),
         publish=_PUBLISH,
+        hostname=st.sampled_from(["", "box"]),
+        dns=st.sampled_from([(), ("192.0.2.53", "2001:db8::53")]),
+        proxy_protocol=st.sampled_from([(), (), (), ("80",), ("80-82/tcp",)]),
     )
     return st.one_of(
         networks,
@@ -152,6 +179,8 @@ def requests() -> st.SearchStrategy[Request[Any]]:
         st.builds(Connect, _SANDBOXES, _ENDPOINTS),
         st.builds(Disconnect, _SANDBOXES, _NETWORKS),
         st.builds(Publish, _SANDBOXES, _PUBLISH),
+        st.builds(RenameSandbox, _SANDBOXES, st.sampled_from(["x", "y", "z"])),
+        st.builds(SetRecords, _NETWORKS, st.lists(st.sampled_from(_RECORDS), max_size=2)),
         st.builds(Unpublish, _SANDBOXES, st.sampled_from([["8080"], ["53/udp"], ["8000-8002"], ["32768"]])),
     )
 

@@ -131,7 +131,7 @@ class _Writer:
             case NameZone(name=name, records=records):
                 yield _remark(verb, f"names of network {name}")
                 if verb is not Verb.REMOVE:
-                    yield from (f"#   {r.name} {r.ttl} {r.type} {r.value}" for r in records)
+                    yield from (f"#   {r.name} {r.ttl} {r.type} {quote(r.value)}" for r in records)
             case NameEntry(names=names, addresses=addresses):
                 shown = ", ".join(str(address) for address in addresses)
                 yield _remark(verb, f"names {' '.join(names)}: {shown}")
@@ -205,7 +205,7 @@ def _host_port(port: HostPort, verb: Verb) -> str:
         return f"# reserve {text} (bound socket)"
     address, ports = port.relay
     target = f"[{address}]" if address.version == 6 else str(address)
-    told = ", with the client's address (PROXY protocol)" if port.proxy_protocol else ""
+    told = ", saying who the client is (PROXY protocol)" if port.proxy_protocol else ""
     return f"# reserve {text} (bound socket), and relay what NAT leaves to {target}:{ports}{told}"
 
 

@@ -142,22 +142,21 @@ def test_nobody_waits_until_a_great_many_sockets_are_handed_over(
             assert serving.wanted[many.key] == found[many.key]
             plane.busy.set()
             await serving.settle({many.key: None}, tolerant=False)
+            plane.down = True
+            await serving.settle(found, tolerant=False)
 
-    asyncio.run(whole())
-    assert [(len(put), drop) for put, drop in plane.told] == [(1, []), (0, [many.key])]
-    plane.down = True
     with caplog.at_level(logging.ERROR):
-        settle(serving, found)
+        asyncio.run(whole())
+    assert [(len(put), drop) for put, drop in plane.told] == [(1, []), (0, [many.key])]
     assert "it is down" in caplog.text
 
 
 def test_one_that_ends_with_us_gets_only_what_it_relays() -> None:
     plane, serving = given(outlives=False)
     other = HostPort(Protocol.UDP, PORT.address, PORT.ports, "o")
-    settle(serving, {other.key: (other, (8,))}, {NAME.key: (NAME, ())}, {PORT.key: (RELAYED, (7,))})
-    assert plane.told == [([(NAME, ())], []), ([(RELAYED, (7,))], [])]
-    settle(serving, {PORT.key: (PORT, (7,))})
-    assert plane.told[2:] == [([], [PORT.key])]
+    relayed: Found = {PORT.key: (RELAYED, (7,))}
+    settle(serving, {other.key: (other, (8,))}, {NAME.key: (NAME, ())}, relayed, {PORT.key: (PORT, (7,))})
+    assert plane.told == [([(NAME, ())], []), ([(RELAYED, (7,))], []), ([], [PORT.key])]
 
 
 def test_an_unexpected_failure_is_an_error_and_the_next_change_is_made(

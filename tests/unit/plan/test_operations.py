@@ -11,9 +11,12 @@ from linkspan.plan.objects import (
     Address,
     Bridge,
     HostPort,
+    HostResolver,
     KernelObject,
     Key,
     Namespace,
+    Redirect,
+    Resolver,
     Route,
     Sysctl,
     Up,
@@ -85,6 +88,10 @@ def parents(item: KernelObject) -> set[Key]:
             return {("link", item.where, item.link), ("namespace", item.where)}
         case Sysctl() if item.link:
             return {("link", item.where, item.link), ("namespace", item.where)}
+        case Redirect():
+            return {("namespace", item.where)}
+        case Resolver():
+            return {("namespace", item.sandbox), ("redirect", item.sandbox)}
         case _:
             return set()
 
@@ -104,7 +111,11 @@ def test_parents_come_before_children_and_go_after_them(plan: list[KernelObject]
 
 @given(plans(), plans())
 def test_links_are_added_before_any_is_removed(before: list[KernelObject], after: list[KernelObject]) -> None:
-    links = [op for op in diff(before, after) if not isinstance(op.object, HostPort) and not is_firewall(op.object)]
+    links = [
+        op
+        for op in diff(before, after)
+        if not isinstance(op.object, HostPort | HostResolver) and not is_firewall(op.object)
+    ]
     removed = [op.verb is Verb.REMOVE for op in links]
     assert removed == sorted(removed)
 
@@ -112,8 +123,8 @@ def test_links_are_added_before_any_is_removed(before: list[KernelObject], after
 @given(plans(), plans())
 def test_ports_are_reserved_first_and_released_last(before: list[KernelObject], after: list[KernelObject]) -> None:
     operations = diff(before, after)
-    reserved = [isinstance(op.object, HostPort) and op.verb is not Verb.REMOVE for op in operations]
-    released = [isinstance(op.object, HostPort) and op.verb is Verb.REMOVE for op in operations]
+    reserved = [isinstance(op.object, HostPort | HostResolver) and op.verb is not Verb.REMOVE for op in operations]
+    released = [isinstance(op.object, HostPort | HostResolver) and op.verb is Verb.REMOVE for op in operations]
     assert reserved == sorted(reserved, reverse=True)
     assert released == sorted(released)
 
@@ -122,7 +133,7 @@ def test_ports_are_reserved_first_and_released_last(before: list[KernelObject], 
 def test_the_firewall_is_one_transaction_before_links_that_need_it(
     before: list[KernelObject], after: list[KernelObject]
 ) -> None:
-    inner = [op for op in diff(before, after) if not isinstance(op.object, HostPort)]
+    inner = [op for op in diff(before, after) if not isinstance(op.object, HostPort | HostResolver)]
     rules = [op for op in inner if is_firewall(op.object)]
     if any(op.verb is not Verb.REMOVE for op in rules):
         assert inner[: len(rules)] == rules
@@ -139,7 +150,7 @@ def test_a_removal_is_implied_exactly_when_its_link_or_namespace_goes(
     removals = [op for op in diff(before, after) if op.verb is Verb.REMOVE]
     gone = set[Key]().union(*(identities(op.object) for op in removals))
     for op in removals:
-        if isinstance(op.object, Address | Up | Route):
+        if isinstance(op.object, Address | Up | Route | Redirect):
             assert op.implied == bool(parents(op.object) & gone)
         else:
             assert op.implied == isinstance(op.object, Sysctl)
