@@ -1,6 +1,7 @@
 """Nouns survive being written down; what is damaged is told from what is not."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,23 @@ def test_everything_a_request_can_make_survives_being_written_down(history: list
         assert decode(Network, encode(network)) == network
     for sandbox in scene.state.sandboxes.values():
         assert decode(Sandbox, encode(sandbox)) == sandbox
+
+
+def test_a_document_from_before_names_has_none() -> None:
+    scene = Scene()
+    network = scene.do(CreateNetwork("n"))
+    sandbox = scene.do(CreateSandbox("x", networks=["n"], publish=["8080:80"]))
+    old = json.loads(encode(sandbox))
+    for name in ("hostname", "servers", "ndots"):
+        del old[name]
+    for name in ("names", "links"):
+        del old["endpoints"][0][name]
+    del old["ports"][0]["proxy_protocol"]
+    endpoint = replace(sandbox.endpoints[0], names=())
+    assert decode(Sandbox, json.dumps(old).encode()) == replace(sandbox, endpoints=(endpoint,))
+    old = json.loads(encode(network))
+    del old["records"]
+    assert decode(Network, json.dumps(old).encode()) == network
 
 
 def test_a_document_is_json_that_people_can_read() -> None:
