@@ -52,7 +52,7 @@ class MemoryRegistry:
         self.fetched: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
-        self.waiting = asyncio.Event()
+        self.waiting, self.given_up = asyncio.Event(), asyncio.Event()
         self.password = ""
 
     def put(self, picture: Picture, *names: str) -> str:
@@ -89,7 +89,11 @@ class MemoryRegistry:
     ) -> None:
         data = json.loads(await self.manifest(source, credentials, scratch))
         self.waiting.set()
-        await self.open.wait()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.given_up.set()
+            raise
         for each in data["layers"]:
             if not into.blob(each["digest"]).exists():
                 self.fetched.append(each["digest"])

@@ -41,7 +41,7 @@ def _passes(image: Image, filters: Filters, call: Call) -> bool:
     until = filters.until(call.now)
     names = [*tags(image), *digests(image)]
     return (
-        (dangling is None or dangling == (not tags(image)))
+        (dangling is None or (not tags(image) if dangling else bool(names)))
         and filters.labels(image.config.labels)
         and (
             "reference" not in filters or any(_fits(name, text) for text in filters.get("reference") for name in names)

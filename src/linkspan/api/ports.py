@@ -1,6 +1,6 @@
 """What the API needs from the rest of the program, as narrow protocols that it owns."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -75,13 +75,13 @@ class Images(Protocol):
 
     def pull(
         self, reference: Reference, platform: str = "", credentials: Credentials | None = None
-    ) -> AsyncIterator[ImageProgress]: ...
+    ) -> AsyncGenerator[ImageProgress, None]: ...
 
     async def tags(self, repository: Reference, credentials: Credentials | None) -> Sequence[Reference]: ...
 
     def push(
         self, reference: Reference, credentials: Credentials | None = None
-    ) -> AsyncIterator[ImageProgress | Pushed]: ...
+    ) -> AsyncGenerator[ImageProgress | Pushed, None]: ...
 
     def names_of(self, repository: Reference) -> Sequence[Reference]: ...
 

@@ -1,6 +1,7 @@
 """/images: create (pull and import), push, load, get. Answers are streams of messages, with errors in the middle."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from aiohttp import web
 
@@ -25,16 +26,17 @@ async def create(call: Call) -> web.StreamResponse:
     return await _streamed(call, _import(call))
 
 
-async def _pull(call: Call) -> AsyncIterator[Message]:
+async def _pull(call: Call) -> AsyncGenerator[Message, None]:
     reference, identity = pulled(call.text("fromImage"), call.text("tag")), credentials_of(call)
     images = call.rooms.images
     wanted = [reference] if reference.tag or reference.digest else await images.tags(reference, identity)
     for each in wanted:
-        async for progress in images.pull(each, call.text("platform"), identity):
-            yield progress_message(progress)
+        async with aclosing(images.pull(each, call.text("platform"), identity)) as said:
+            async for progress in said:
+                yield progress_message(progress)
 
 
-async def _import(call: Call) -> AsyncIterator[Message]:
+async def _import(call: Call) -> AsyncGenerator[Message, None]:
     query = call.request.query
     image = await call.rooms.images.make(
         _body(call),
@@ -51,7 +53,7 @@ async def load(call: Call) -> web.StreamResponse:
     return await _streamed(call, _load(call), at_once=True)
 
 
-async def _load(call: Call) -> AsyncIterator[Message]:
+async def _load(call: Call) -> AsyncGenerator[Message, None]:
     for loaded in await call.rooms.images.load(_body(call)):
         for text in _loaded_texts(loaded):
             yield Message(stream=f"{text}\n")
@@ -74,12 +76,13 @@ async def push(call: Call) -> web.StreamResponse:
     return await _streamed(call, _push(call, reference))
 
 
-async def _push(call: Call, reference: Reference) -> AsyncIterator[Message]:
+async def _push(call: Call, reference: Reference) -> AsyncGenerator[Message, None]:
     """Every tag of the repository, unless one is named."""
     identity, images = credentials_of(call), call.rooms.images
     for each in [reference] if reference.tag else list(images.names_of(reference)) or [reference.tagged]:
-        async for said in images.push(each, identity):
-            yield progress_message(said)
+        async with aclosing(images.push(each, identity)) as said:
+            async for progress in said:
+                yield progress_message(progress)
 
 
 async def get_one(call: Call) -> web.StreamResponse:
@@ -117,10 +120,11 @@ async def _streamed(call: Call, messages: AsyncIterator[Message], *, at_once: bo
     try:
         if at_once:
             await response.prepare(call.request)
-        async for message in messages:
-            if not response.prepared:
-                await response.prepare(call.request)
-            await response.write(encoded(message))
+        async with _closed(messages):
+            async for message in messages:
+                if not response.prepared:
+                    await response.prepare(call.request)
+                await response.write(encoded(message))
     except LinkspanError as error:
         if not response.prepared:
             raise
@@ -129,6 +133,16 @@ async def _streamed(call: Call, messages: AsyncIterator[Message], *, at_once: bo
         await response.prepare(call.request)
     await response.write_eof()
     return response
+
+
+@asynccontextmanager
+async def _closed(messages: AsyncIterator[Message]) -> AsyncIterator[None]:
+    """Whoever makes the messages ends with the block: a transfer, with the last client that follows it."""
+    try:
+        yield
+    finally:
+        if isinstance(messages, AsyncGenerator):
+            await messages.aclose()
 
 
 _TEXT = {"repo": "name", "tag": "tag", "platform": "os/architecture/variant"}

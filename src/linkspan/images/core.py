@@ -2,8 +2,8 @@
 
 import asyncio
 import platform as machine
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -127,7 +127,7 @@ class Images:
 
     async def pull(
         self, reference: Reference, platform: str = "", credentials: Credentials | None = None
-    ) -> AsyncIterator[ImageProgress]:
+    ) -> AsyncGenerator[ImageProgress, None]:
         """Bring an image from its registry; who asks for the same at the same time follows the same transfer."""
         wanted = parse_platform(platform, self._around.platform)
 
@@ -137,8 +137,9 @@ class Images:
             self._announce_name(reference, "pull")
 
         key = ("pull", reference, wanted, credentials)
-        async for progress in self._jobs.follow(key, work):
-            yield progress
+        async with aclosing(self._jobs.follow(key, work)) as said:
+            async for progress in said:
+                yield progress
 
     async def tags(self, repository: Reference, credentials: Credentials | None) -> Sequence[Reference]:
         """Every name that a repository has in its registry."""
@@ -148,7 +149,7 @@ class Images:
 
     async def push(
         self, reference: Reference, credentials: Credentials | None = None
-    ) -> AsyncIterator[ImageProgress | Pushed]:
+    ) -> AsyncGenerator[ImageProgress | Pushed, None]:
         """Send an image to the registry that its name says. The last value is what the registry has then."""
         image = self._register.by_name(reference)
         if image is None:
@@ -160,8 +161,9 @@ class Images:
                 outcome.append(await self._pusher.push(image, reference, credentials, say))
             self._announce_name(reference, "push")
 
-        async for progress in self._jobs.follow(("push", image.id, reference, credentials), work):
-            yield progress
+        async with aclosing(self._jobs.follow(("push", image.id, reference, credentials), work)) as said:
+            async for progress in said:
+                yield progress
         for pushed in outcome:
             yield pushed
 

@@ -1,7 +1,7 @@
 """Work that several callers follow: one transfer of an image, whoever asks for it at the same time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
@@ -66,7 +66,7 @@ class Jobs:
         assert self._group is not None, "images are used inside `running()`"
         return self._group
 
-    async def follow(self, key: Hashable, start: Callable[[Say], Awaitable[None]]) -> AsyncIterator[ImageProgress]:
+    async def follow(self, key: Hashable, start: Callable[[Say], Awaitable[None]]) -> AsyncGenerator[ImageProgress, None]:
         """What is said by the work of that key, which is started unless it runs; cancelled when nobody follows it."""
         job = self._jobs.get(key) or self._start(key, start)
         queue: asyncio.Queue[ImageProgress | None] = asyncio.Queue()

@@ -254,3 +254,24 @@ async def test_an_image_without_a_command_needs_one() -> None:
         await load(at, (TWO, ["two:1"]))
         reply = await at.post("/containers/create", {"Image": "two:1"})
         assert (reply.status, reply.message) == (400, "no command specified")
+
+
+async def test_a_pull_ends_with_the_last_client_that_follows_it() -> None:
+    async with desk() as at:
+        at.gallery.registry.put(ONE, TOOL)
+        at.gallery.registry.open.clear()
+        url = at.url("/images/create?fromImage=registry.test/tool&tag=1")
+        async with at.session.post(url) as first, at.session.post(url) as second:
+            await at.gallery.registry.waiting.wait()
+            assert await first.content.readline() == await second.content.readline()
+            first.close()
+            at.gallery.registry.open.set()
+            assert b"Downloaded newer image" in await second.read()
+        at.gallery.registry.open.clear()
+        at.gallery.registry.waiting.clear()
+        at.gallery.registry.put(TWO, TOOL)
+        async with at.session.post(url) as alone:
+            await at.gallery.registry.waiting.wait()
+            alone.close()
+        await at.gallery.registry.given_up.wait()
+        assert [each["Id"] for each in (await at.get("/images/json")).json] == [ONE.id]
