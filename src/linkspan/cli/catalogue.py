@@ -4,6 +4,7 @@ Names and short forms are those of Docker's command; `--rootfs`, `--dry-run` and
 """
 
 from linkspan.cli.grammar import Argument, Command, Flag, Kind
+from linkspan.cli.provisions import ABILITIES, LIMITS, VOLUMES
 
 SWITCH, LIST, NUMBER = Kind.SWITCH, Kind.LIST, Kind.NUMBER
 
@@ -161,7 +162,7 @@ _CREATING = (
     Flag("entrypoint", "program in front of the command", metavar="PROGRAM"),
     _WORKDIR,
     _USER,
-    Flag("volume", "mount a directory of this machine", "v", LIST, "SOURCE:TARGET[:OPTIONS]"),
+    Flag("volume", "mount a volume, or a directory of this machine", "v", LIST, "[SOURCE:]TARGET[:OPTIONS]"),
     Flag("mount", "mount something", kind=LIST, metavar="type=TYPE,source=SOURCE,target=TARGET"),
     Flag("tmpfs", "mount a tmpfs", kind=LIST, metavar="TARGET[:OPTIONS]"),
     Flag("read-only", "mount the root file system read-only", kind=SWITCH),
@@ -170,9 +171,7 @@ _CREATING = (
     _PRIVILEGED,
     Flag("sysctl", "a sysctl inside", kind=LIST, metavar="NAME=VALUE"),
     Flag("shm-size", "size of /dev/shm", metavar="SIZE"),
-    Flag("memory", "limit of memory", "m", metavar="SIZE"),
-    Flag("cpus", "limit of CPUs", metavar="NUMBER"),
-    Flag("restart", "when to start it again: no", metavar="POLICY"),
+    *LIMITS,
     Flag("stop-signal", "signal that tells it to end", metavar="SIGNAL"),
     Flag("stop-timeout", "seconds until it is killed", kind=NUMBER),
     Flag("init", "an init process inside", kind=SWITCH),
@@ -207,7 +206,7 @@ CONTAINERS = (
             *_LISTING,
             Flag("last", "the last N, whether they run or not", "n", NUMBER),
             Flag("latest", "the last one, whether it runs or not", "l", SWITCH),
-            Flag("size", "accepted for compatibility", "s", SWITCH),
+            Flag("size", "how much each has written", "s", SWITCH),
         ),
     ),
     Command("stop", "Stop containers", "containers:stop", (_CONTAINERS,), (_TIMEOUT, _SIGNAL)),
@@ -426,4 +425,4 @@ DNS = (
 DAEMON = Command("daemon", "Serve: `linkspan daemon --help` shows its flags", "")
 """Handed over before its line is read: its flags are the daemon's own."""
 
-COMMANDS: tuple[Command, ...] = (*CONTAINERS, *IMAGES, *NETWORK, *DNS, *SYSTEM, DAEMON)
+COMMANDS: tuple[Command, ...] = (*CONTAINERS, *ABILITIES, *IMAGES, *NETWORK, *VOLUMES, *DNS, *SYSTEM, DAEMON)

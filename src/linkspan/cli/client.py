@@ -88,6 +88,13 @@ class Client:
             raise _refusal(answer)
         return self._objects(answer)
 
+    def upload(self, method: str, place: str, upload: Upload) -> Json:
+        """Send something to a place (see `target`); what it answers. Raises `RefusedError`."""
+        answer = exchange(self._connection(), method, place, upload)
+        if answer.status >= 400:
+            raise _refusal(answer)
+        return self._decoded(answer)
+
     @staticmethod
     def _objects(answer: Answer) -> Iterator[Json]:
         rest = b""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from linkspan.cli.answers import Json, Record, records
 from linkspan.cli.client import RefusedError, filters, quoted
+from linkspan.cli.forms import decimal
 from linkspan.cli.grammar import Line
 from linkspan.cli.inspecting import inspect as inspect_all
 from linkspan.cli.lists import Column, Kind, id_column, labels_column, show, text
@@ -28,6 +29,15 @@ def _mounts(item: Record, full: bool) -> str:
     return ",".join(mount.text("Source") for mount in item.records("Mounts"))
 
 
+def _volumes(item: Record) -> int:
+    return sum(mount.text("Type") == "volume" for mount in item.records("Mounts"))
+
+
+def _size(item: Record, full: bool) -> str:
+    """`8.19kB (virtual 2MB)`; without `--size` nothing is known."""
+    return f"{decimal(item.number('SizeRw'), 3)} (virtual {decimal(item.number('SizeRootFs'), 3)})"
+
+
 CONTAINERS = Kind(
     "Id",
     {
@@ -42,11 +52,11 @@ CONTAINERS = Kind(
         "Names": Column("NAMES", _names),
         "Labels": Column("LABELS", labels_column),
         "Mounts": Column("MOUNTS", _mounts),
-        "LocalVolumes": Column("LOCAL VOLUMES", lambda item, full: "0"),
+        "LocalVolumes": Column("LOCAL VOLUMES", lambda item, full: str(_volumes(item))),
         "Networks": Column(
             "NETWORKS", lambda item, full: ",".join(item.record("NetworkSettings").record("Networks").value)
         ),
-        "Size": Column("SIZE", lambda item, full: "0B"),
+        "Size": Column("SIZE", _size),
     },
     ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"),
 )
@@ -55,8 +65,16 @@ CONTAINERS = Kind(
 def ps(line: Line, session: Session) -> int:
     """The containers that run, the newest first; with `-a` all."""
     last = 1 if line.switch("latest") else line.number("last") or 0
-    query = {"all": line.switch("all"), "limit": last if last > 0 else None, "filters": filters(line.list("filter"))}
-    return show(session, line, CONTAINERS, records(session.client.get("/containers/json", query)))
+    query: dict[str, str | int | bool | None] = {
+        "all": line.switch("all"),
+        "limit": last if last > 0 else None,
+        "filters": filters(line.list("filter")),
+    }
+    kind = CONTAINERS
+    if line.switch("size"):
+        query["size"] = True
+        kind = kind._replace(usual=(*kind.usual, "Size"))
+    return show(session, line, kind, records(session.client.get("/containers/json", query)))
 
 
 def each(line: Line, session: Session, act: Callable[[str], object]) -> int:
@@ -146,11 +164,16 @@ def _by_number(port: str) -> tuple[int, str]:
     return (int(number) if number.isdecimal() else 0, protocol)
 
 
-_INSPECTED = {"container": "/containers/{}/json", "image": "/images/{}/json", "network": "/networks/{}"}
+_INSPECTED = {
+    "container": "/containers/{}/json",
+    "image": "/images/{}/json",
+    "network": "/networks/{}",
+    "volume": "/volumes/{}",
+}
 
 
 def inspect(line: Line, session: Session) -> int:
-    """Containers, then images, then networks, of that name or id."""
+    """Containers, then images, networks and volumes, of that name or id."""
     wanted = line.text("type")
     places = [place for kind, place in _INSPECTED.items() if wanted in ("", kind)]
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from linkspan.cli.answers import Json
 from linkspan.cli.forms import file_lines, size
 from linkspan.cli.grammar import Line
+from linkspan.cli.limits import health_check, limits
 from linkspan.cli.networks import endpoint_body
 from linkspan.cli.words import pairs
 from linkspan.model.errors import InvalidError
 
 _NO_ENDPOINT = ("bridge", "host", "none")
 _ENDPOINT_FLAGS = ("ip", "ip6", "mac-address", "network-alias", "link-local-ip", "driver-opt")
-_NANO = 1_000_000_000
 
 
 def create_body(line: Line, environment: Mapping[str, str]) -> dict[str, Json]:
@@ -54,6 +54,10 @@ def create_body(line: Line, environment: Mapping[str, str]) -> dict[str, Json]:
         body["StopSignal"] = line.text("stop-signal")
     if line.has("stop-timeout"):
         body["StopTimeout"] = line.number("stop-timeout")
+    if (check := health_check(line)) is not None:
+        body["Healthcheck"] = check
+    if nameless := [text for text in line.list("volume") if ":" not in text]:
+        body["Volumes"] = {text: {} for text in nameless}
     return body
 
 
@@ -69,7 +73,6 @@ def attachments(line: Line) -> frozenset[str]:
 
 
 def _host_config(line: Line, bindings: Json) -> dict[str, Json]:
-    policy, _, retries = line.text("restart", "no").partition(":")
     return {
         "Binds": [*_binds(line)],
         "Mounts": [_mount(text) for text in line.list("mount")],
@@ -78,15 +81,12 @@ def _host_config(line: Line, bindings: Json) -> dict[str, Json]:
         "PortBindings": bindings,
         "PublishAllPorts": line.switch("publish-all"),
         "AutoRemove": line.switch("rm"),
-        "RestartPolicy": {"Name": policy, "MaximumRetryCount": int(retries) if retries.isdecimal() else 0},
         "CapAdd": [*line.list("cap-add")],
         "CapDrop": [*line.list("cap-drop")],
         "Privileged": line.switch("privileged"),
         "ReadonlyRootfs": line.switch("read-only"),
         "Sysctls": pairs(line.list("sysctl")),
         "ShmSize": size(line.text("shm-size", "0"), flag="shm-size"),
-        "Memory": size(line.text("memory", "0"), flag="memory"),
-        "NanoCpus": _cpus(line.text("cpus", "0")),
         "Dns": [*line.list("dns")],
         "DnsSearch": [*line.list("dns-search")],
         "DnsOptions": [*line.list("dns-option")],
@@ -97,14 +97,8 @@ def _host_config(line: Line, bindings: Json) -> dict[str, Json]:
         "IpcMode": line.text("ipc"),
         "UTSMode": line.text("uts"),
         "UsernsMode": line.text("userns"),
+        **limits(line),
     }
-
-
-def _cpus(text: str) -> int:
-    try:
-        return int(float(text) * _NANO)
-    except (ValueError, OverflowError) as error:
-        raise InvalidError(f"invalid number of CPUs {text!r}", field="cpus") from error
 
 
 def _modes(line: Line) -> list[str]:
@@ -199,7 +193,8 @@ def _binds(line: Line) -> Iterator[str]:
     """`-v SOURCE:TARGET[:OPTIONS]`; a source that begins with a dot is relative to here."""
     for text in line.list("volume"):
         source, colon, rest = text.partition(":")
-        yield f"{os.path.abspath(source)}:{rest}" if colon and source.startswith(".") else text  # noqa: PTH100
+        if colon:
+            yield f"{os.path.abspath(source)}:{rest}" if source.startswith(".") else text  # noqa: PTH100
 
 
 _MOUNT_KEYS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
@@ -221,6 +216,12 @@ def _mount(text: str) -> Json:
         tmpfs["SizeBytes"] = size(given.pop("tmpfs-size"), flag="mount")
     if "tmpfs-mode" in given:
         tmpfs["Mode"] = _mode(given.pop("tmpfs-mode"))
+    volume: dict[str, Json] = {}
+    if "volume-nocopy" in given:
+        volume["NoCopy"] = given.pop("volume-nocopy") in ("", "true", "1")
+    if "volume-driver" in given:
+        volume["DriverConfig"] = {"Name": given.pop("volume-driver")}
+    mount |= {"VolumeOptions": volume} if volume else {}
     if given:
         raise InvalidError(f"--mount does not understand {min(given)!r}", field="mount")
     return {**mount, "TmpfsOptions": tmpfs} if tmpfs else mount

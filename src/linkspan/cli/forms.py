@@ -17,6 +17,23 @@ def size(text: str, *, flag: str) -> int:
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
+def decimal(amount: float, digits: int = 4) -> str:
+    """`1.98MB`, as Go's units write it."""
+    return _scaled(amount, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), digits)
+
+
+def binary(amount: float) -> str:
+    """`1.89MiB`, as Go's units write it."""
+    return _scaled(amount, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), 4)
+
+
+def _scaled(amount: float, base: int, units: tuple[str, ...], digits: int) -> str:
+    at = 0
+    while amount >= base and at < len(units) - 1:
+        amount, at = amount / base, at + 1
+    return f"{amount:.{digits}g}{units[at]}"
+
+
 def file_lines(path: str, *, flag: str) -> list[str]:
     """The lines of a file that are neither empty nor comments."""
     try:
