@@ -85,7 +85,11 @@ class Relay:
         Raises `UnavailableError`, and takes nothing over, for a protocol that cannot be relayed.
         """
         _check(port)
-        served = Served(self, [self._port(port.protocol, socket.socket(fileno=number)) for number in listeners])
+        # All is said, so that Python does not ask the kernel three things about each of a thousand sockets.
+        family = socket.AF_INET6 if port.address.version == 6 else socket.AF_INET
+        kind = socket.SOCK_DGRAM if port.protocol is Protocol.UDP else socket.SOCK_STREAM
+        sockets = (socket.socket(family, kind, 0, number) for number in listeners)
+        served = Served(self, [self._port(port.protocol, each) for each in sockets])
         served.retarget(port)
         return served
 

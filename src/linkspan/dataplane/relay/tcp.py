@@ -37,18 +37,17 @@ class TcpPort:
         """How many clients are likely to wait, so that most rounds end without an error to find that out."""
         self._proxy_protocol = False
         self._pause: asyncio.TimerHandle | None = None
-        listener.setblocking(False)
+        self._prepared = False
+        self._inherited = False
+        """Whether clients that are accepted have the options of the listener."""
 
     def retarget(self, target: Target | None, proxy_protocol: bool) -> None:
         """Connections from now on go there."""
         self._stop()
         if target is not None:
-            self._address = (str(target[0]), target[1])
-            self._family = socket.AF_INET6 if target[0].version == 6 else socket.AF_INET
+            self._target = target
+            self._prepared = False
             self._proxy_protocol = proxy_protocol
-            # accepted sockets have the options of their listener
-            self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            set_keepalive(self._listener)
             self._go_on()
 
     def close(self) -> None:
@@ -72,17 +71,30 @@ class TcpPort:
 
     def _go_on(self) -> None:
         self._pause = None
-        self._relay.poller.add(self._listener.fileno(), EPOLLIN, self._ready)
+        self._relay.poller.add(self._listener.fileno(), EPOLLIN, self._clients)
 
-    def _ready(self, _events: int) -> None:
+    def _clients(self, _events: int) -> None:
+        if not self._prepared:
+            self._prepare()
         try:
             for _ in range(self._expected):
                 self._accept()
             self._expected = min(2 * self._expected, ACCEPTED)
         except OSError as error:
+            # Nobody waits any more: those who came before the options were set are all accepted.
+            self._inherited |= isinstance(error, BlockingIOError)
             self._expected = 1
             if error.errno not in PASSING:
                 self._slow_down(error)
+
+    def _prepare(self) -> None:
+        """What a port needs once somebody comes: of a range of thousands, most never hear of anyone."""
+        self._prepared = True
+        address, number = self._target
+        self._address = (str(address), number)
+        self._family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+        self._listener.setblocking(False)
+        _set_options(self._listener)
 
     def _slow_down(self, error: OSError) -> None:
         self._relay.overload.note(error)
@@ -99,8 +111,16 @@ class TcpPort:
         number, peer = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
         client = socket.socket(self._accepted, socket.SOCK_STREAM, 0, number)
         client.setblocking(False)
+        if not self._inherited:
+            _set_options(client)
         first = _introduction(client, peer) if self._proxy_protocol else b""
         Connection(self._relay, client, spare.pop(self._family)).start(self._address, first)
+
+
+def _set_options(side: socket.socket) -> None:
+    """Accepted sockets have the options of their listener."""
+    side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    set_keepalive(side)
 
 
 def _introduction(client: socket.socket, peer: tuple[str, int]) -> bytes:
