@@ -126,6 +126,10 @@ class MemoryRegistry:
         await asyncio.sleep(0)
         raise InvalidError("invalid archive: this registry reads no OCI archives")
 
+    async def decompress(self, bundle: Bundle, into: Bundle, scratch: Path) -> None:
+        await asyncio.sleep(0)
+        raise InvalidError("invalid image: this registry decompresses nothing")
+
     async def send(
         self, bundle: Bundle, target: Reference, credentials: Credentials | None, scratch: Path
     ) -> AsyncIterator[str]:

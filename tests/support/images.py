@@ -66,6 +66,7 @@ class Picture:
     architecture: str = "amd64"
     created: str = "2024-01-01T00:00:00Z"
     variant: str = ""
+    zstd: bool = False
 
     @property
     def document(self) -> bytes:
@@ -88,21 +89,37 @@ class Picture:
 
     def packed(self) -> list[bytes]:
         """The layers as registries keep them."""
-        return [compress(each, mtime=0) for each in self.layers]
+        return [_zstd(each) if self.zstd else compress(each, mtime=0) for each in self.layers]
 
     def manifest(self) -> bytes:
-        """Docker's manifest, for packed layers."""
-        kind = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+        """The manifest for packed layers: Docker's, or OCI's when they are packed with zstd."""
+        manifest, document, kind = _OCI_TYPES if self.zstd else _DOCKER_TYPES
         layers = [{"mediaType": kind, "digest": digest(each), "size": len(each)} for each in self.packed()]
         config = {"digest": self.id, "size": len(self.document)}
         return json.dumps(
             {
                 "schemaVersion": 2,
-                "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-                "config": {"mediaType": "application/vnd.docker.container.image.v1+json", **config},
+                "mediaType": manifest,
+                "config": {"mediaType": document, **config},
                 "layers": layers,
             }
         ).encode()
+
+
+_DOCKER_TYPES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+)
+_OCI_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+)
+
+
+def _zstd(data: bytes) -> bytes:
+    return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
 
 
 def manifest_list(pictures: Iterable[Picture]) -> bytes:
@@ -112,7 +129,7 @@ def manifest_list(pictures: Iterable[Picture]) -> bytes:
         data = picture.manifest()
         platform = {"os": "linux", "architecture": picture.architecture}
         platform |= {"variant": picture.variant} if picture.variant else {}
-        kind = "application/vnd.docker.distribution.manifest.v2+json"
+        kind = json.loads(data)["mediaType"]
         entries.append({"mediaType": kind, "digest": digest(data), "size": len(data), "platform": platform})
     kind = "application/vnd.docker.distribution.manifest.list.v2+json"
     return json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}).encode()

@@ -13,7 +13,7 @@ from linkspan.images import documents
 from linkspan.images.documents import MAX_DOCUMENT, Blob, ConfigDocument, Manifest
 from linkspan.images.files import Files, chain_id
 from linkspan.images.layers import compression, measure, opened
-from linkspan.images.ports import TAG, Bundle, Unpacker
+from linkspan.images.ports import TAG, Bundle, Transport, Unpacker
 from linkspan.images.register import Register
 from linkspan.model.errors import InvalidError
 from linkspan.model.images import Image, Layer
@@ -28,6 +28,14 @@ class Contents:
     manifest_digest: str
     manifest: Manifest
     config: ConfigDocument
+    plain: Bundle | None = None
+    """The same layers as plain archives, where Python and umoci cannot read them as they are."""
+
+    def layer(self, digest: str, diff_id: str) -> tuple[str, Path]:
+        """A layer that can be read: its digest, and where it is."""
+        if self.plain is not None:
+            return diff_id, self.plain.blob(diff_id)
+        return digest, self.bundle.blob(digest)
 
     @property
     def id(self) -> str:
@@ -74,6 +82,7 @@ class Adder:
 
     files: Files
     register: Register
+    transport: Transport
     unpacker: Unpacker
     now: Callable[[], datetime]
     _locks: "WeakValueDictionary[str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
@@ -94,6 +103,10 @@ class Adder:
             return self.register.by_id(contents.id) or await self._made(contents, scratch)
 
     async def _made(self, contents: Contents, scratch: Path) -> Image:
+        if await asyncio.to_thread(_has_zstd, contents):
+            plain = Bundle(scratch / "plain")
+            await self.transport.decompress(contents.bundle, plain, scratch)
+            contents = replace(contents, plain=plain)
         layers = await asyncio.to_thread(_measured, contents)
         root = self.files.root(contents.chain)
         if not root.exists():
@@ -133,11 +146,16 @@ class Adder:
                 self.files.keep(bundle.blob(digest), blob)
 
 
+def _has_zstd(contents: Contents) -> bool:
+    paths = [contents.bundle.blob(layer.digest) for layer in contents.manifest.layers]
+    return any(path.is_file() and compression(path) == "zstd" for path in paths)
+
+
 def _measured(contents: Contents) -> Sequence[Layer]:
     """Every layer, read through once."""
     found = []
     for descriptor, diff_id in zip(contents.manifest.layers, contents.config.diff_ids, strict=True):
-        path = contents.bundle.blob(descriptor.digest)
+        _, path = contents.layer(descriptor.digest, diff_id)
         if not path.is_file():
             raise InvalidError(f"invalid image: the layer {descriptor.digest} is missing")
         measured = measure(path)
@@ -152,7 +170,7 @@ def _make_layout(contents: Contents, layout: Path) -> None:
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     manifest = contents.manifest
-    config = _link(contents, manifest.config.digest, blobs)
+    config = _link(manifest.config.digest, contents.bundle.blob(manifest.config.digest), blobs)
     layers = [
         _plain_layer(contents, layer.digest, diff_id, blobs)
         for layer, diff_id in zip(manifest.layers, contents.config.diff_ids, strict=True)
@@ -164,8 +182,8 @@ def _make_layout(contents: Contents, layout: Path) -> None:
     (layout / "oci-layout").write_bytes(b'{"imageLayoutVersion": "1.0.0"}')
 
 
-def _link(contents: Contents, digest: str, blobs: Path) -> Blob:
-    source, target = contents.bundle.blob(digest), blobs / digest.partition(":")[2]
+def _link(digest: str, source: Path, blobs: Path) -> Blob:
+    target = blobs / digest.partition(":")[2]
     if not target.exists():
         os.link(source, target)
     return Blob(digest, source.stat().st_size)
@@ -173,10 +191,10 @@ def _link(contents: Contents, digest: str, blobs: Path) -> Blob:
 
 def _plain_layer(contents: Contents, digest: str, diff_id: str, blobs: Path) -> Blob:
     """A layer as umoci can read it: plain, or compressed with gzip."""
-    source = contents.bundle.blob(digest)
+    name, source = contents.layer(digest, diff_id)
     kind = compression(source)
     if kind in ("", "gzip"):
-        return replace(_link(contents, digest, blobs), gzipped=kind == "gzip")
+        return replace(_link(name, source, blobs), gzipped=kind == "gzip")
     target = blobs / diff_id.partition(":")[2]
     with opened(source) as packed, target.open("wb") as plain:
         shutil.copyfileobj(packed, plain, 1 << 20)

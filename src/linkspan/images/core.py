@@ -69,7 +69,7 @@ class Images:
         self._files = Files(data_root)
         self._register = Register(store)
         self._jobs = Jobs()
-        adder = Adder(self._files, self._register, unpacker, surroundings.now)
+        adder = Adder(self._files, self._register, transport, unpacker, surroundings.now)
         self._puller = Puller(self._files, self._register, transport, adder)
         self._pusher = Pusher(self._files, self._register, transport)
         self._loader = Loader(self._files, self._register, transport, adder)

@@ -66,7 +66,9 @@ class Jobs:
         assert self._group is not None, "images are used inside `running()`"
         return self._group
 
-    async def follow(self, key: Hashable, start: Callable[[Say], Awaitable[None]]) -> AsyncGenerator[ImageProgress, None]:
+    async def follow(
+        self, key: Hashable, start: Callable[[Say], Awaitable[None]]
+    ) -> AsyncGenerator[ImageProgress, None]:
         """What is said by the work of that key, which is started unless it runs; cancelled when nobody follows it."""
         job = self._jobs.get(key) or self._start(key, start)
         queue: asyncio.Queue[ImageProgress | None] = asyncio.Queue()

@@ -120,6 +120,10 @@ class Transport(Protocol):
         """Bring the image of an OCI archive. Raises `InvalidError`."""
         ...
 
+    async def decompress(self, bundle: Bundle, into: Bundle, scratch: Path) -> None:
+        """The image of a bundle once more, with plain layers. Raises `InvalidError`."""
+        ...
+
     def send(
         self, bundle: Bundle, target: Reference, credentials: Credentials | None, scratch: Path
     ) -> AsyncIterator[str]:

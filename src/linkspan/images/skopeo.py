@@ -87,6 +87,15 @@ class Skopeo:
         except ProgramError as error:
             raise InvalidError(f"invalid archive: {error}", field="body") from error
 
+    async def decompress(self, bundle: Bundle, into: Bundle, scratch: Path) -> None:
+        """See `Transport.decompress`."""
+        places = (_directory(bundle, scratch), _directory(into, scratch))
+        argv = _command(["copy", "--quiet", "--dest-decompress", *places])
+        try:
+            await programs.output(self._host, argv, package=_PACKAGE, cwd=scratch)
+        except ProgramError as error:
+            raise InvalidError(f"invalid image: its layers cannot be decompressed: {error}") from error
+
     async def send(
         self, bundle: Bundle, target: Reference, credentials: Credentials | None, scratch: Path
     ) -> AsyncIterator[str]:

@@ -179,6 +179,17 @@ async def test_the_image_for_the_machine_is_pulled_from_a_list(tmp_path: Path) -
             _ = [each async for each in images.pull(name, "linux/s390x")]
 
 
+async def test_layers_packed_with_zstd_are_kept_as_they_came(tmp_path: Path) -> None:
+    packed = Picture([layer(Entry("bin/a", b"x")), layer(Entry("bin/b", b"y" * 5000))], zstd=True)
+    name = parse_reference(f"127.0.0.1:{PORT}/tool:1")
+    async with opened(tmp_path) as (images, site), registry(site, tmp_path / "registry"):
+        await asyncio.to_thread(publish, site, "tool", [packed], "1")
+        _ = [each async for each in images.pull(name)]
+        image = images.get(name.familiar)
+        assert names(images.root(image)) == {"bin", "bin/a", "bin/b"} and image.size == 5001
+        assert [each.digest for each in image.layers] == [digest(each) for each in packed.packed()]
+
+
 async def test_layers_that_are_here_are_not_fetched_again(tmp_path: Path) -> None:
     more = Picture([*ONE.layers, layer(Entry("bin/more", b"z", 0o755))])
     async with opened(tmp_path) as (images, site), registry(site, tmp_path / "registry"):
