@@ -67,6 +67,8 @@ class LinuxKernel:
         """
         taken = await data_plane.take()
         ours = await self._thread.run(lambda: self._machine.services.adopt(taken))
+        if useless := [key for key in taken if key not in ours]:
+            await data_plane.change((), useless)
         self._serving = Serving(data_plane, ours, outlives=outlives)
         try:
             async with supervised(self._serving):

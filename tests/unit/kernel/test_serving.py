@@ -2,47 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
 
-from linkspan.kernel.services import Found, Held
+from linkspan.kernel.services import Found
 from linkspan.kernel.serving import MANY, Serving, supervised
-from linkspan.model.dataplane import HostPort, Key, Load, NameEntry, Service, Trace
-from linkspan.model.errors import UnavailableError, UnservedError
+from linkspan.model.dataplane import HostPort, NameEntry
+from linkspan.model.errors import UnservedError
 from linkspan.model.ports import PortRange, Protocol
+from tests.fakes.planes import Plane
 
 PORT = HostPort(Protocol.TCP, ip_address("0.0.0.0"), PortRange(80, 80), "o")
 RELAYED = HostPort(PORT.protocol, PORT.address, PORT.ports, "o", relay=(ip_address("10.0.0.2"), PortRange(80, 80)))
 NAME = NameEntry("n", "s", ("web",), (), "o")
-
-
-class Plane:
-    """A data plane in memory, which keeps what it is told; `down` makes it deaf; it waits at `busy`."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[list[tuple[Service, tuple[int, ...]]], list[Key]]] = []
-        self.down = self.broken = False
-        self.busy = asyncio.Event()
-        self.busy.set()
-
-    async def take(self) -> Held:
-        return {}
-
-    async def change(self, put: Sequence[tuple[Service, Sequence[int]]], drop: Sequence[Key]) -> None:
-        await self.busy.wait()
-        if self.broken:
-            raise RuntimeError("a defect")
-        if self.down:
-            raise UnavailableError("it is down")
-        self.told.append(([(service, tuple(descriptors)) for service, descriptors in put], list(drop)))
-
-    async def trace(self, sandbox: str, name: str, type: str) -> Trace:
-        raise UnavailableError("nobody asks here")
-
-    async def load(self) -> Load:
-        return Load(0, {}, 0, remote=False)
 
 
 def given(*, outlives: bool = True) -> tuple[Plane, Serving]:
