@@ -168,6 +168,25 @@ async def test_files_are_copied_both_ways(harbour: Harbour) -> None:
     assert (await done(harbour, "ps", "-as", "--format", "{{.Size}}")).startswith("2B (virtual")
 
 
+async def test_a_container_becomes_an_image(harbour: Harbour) -> None:
+    await served(harbour)
+    change = "rm /etc/passwd; rm -r /home; mkdir /home; echo new >/home/new"
+    await done(harbour, "run", "--name", "web", "-e", "A=b", "busybox", "sh", "-c", change)
+    words = ("commit", "-m", "why", "--change", 'CMD ["cat", "/home/new"]', "web", "mine:1")
+    assert (await done(harbour, *words)).startswith("sha256:")
+    assert await done(harbour, "run", "--rm", "mine:1") == "new"
+    assert await done(harbour, "run", "--rm", "mine:1", "sh", "-c", "ls /home; echo $A; ls /etc/passwd || true") == (
+        "new\nb"
+    )
+    assert "why" in await done(harbour, "history", "mine:1")
+    await harbour.create("bare", "sh", "-c", "echo made >/made")
+    await done(harbour, "start", "-a", "bare")
+    await done(harbour, "commit", "bare", "bare:1")
+    assert await done(harbour, "run", "--rm", "bare:1", "cat", "/made") == "made"
+    refused = await harbour.docker("commit", "nosuch", "x:1")
+    assert refused.status == 1 and "No such container: nosuch" in refused.err
+
+
 async def test_volumes(harbour: Harbour) -> None:
     await served(harbour)
     assert await done(harbour, "volume", "create", "--label", "a=b", "vv") == "vv"

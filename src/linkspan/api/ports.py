@@ -8,12 +8,13 @@ from typing import Any, Protocol, TypeVar
 
 from linkspan.engine.live import LiveSandbox
 from linkspan.engine.preview import Preview
+from linkspan.model.builds import BuildNews, BuildRequest
 from linkspan.model.config import Config
 from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk
 from linkspan.model.dataplane import Load, Trace
 from linkspan.model.events import Event
 from linkspan.model.files import FileChange, PathStat
-from linkspan.model.images import Credentials, Image, ImageProgress, Loaded, Platform, Pushed, Removal
+from linkspan.model.images import Credentials, Image, ImageConfig, ImageProgress, Loaded, Platform, Pushed, Removal
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
 from linkspan.model.references import Reference
@@ -105,6 +106,24 @@ class Images(Protocol):
         platform: str = "",
     ) -> Image: ...
 
+    async def commit(
+        self,
+        body: AsyncIterator[bytes],
+        name: Reference | None,
+        base: str,
+        config: ImageConfig,
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        author: str = "",
+    ) -> Image: ...
+
+    def build(self, body: AsyncIterator[bytes], request: BuildRequest) -> AsyncIterator[BuildNews]: ...
+
+    async def builds_size(self) -> int: ...
+
+    async def prune_builds(self) -> int: ...
+
     async def tag(self, reference: str, name: Reference) -> None: ...
 
     async def remove(self, reference: str, *, force: bool = False) -> Removal: ...
@@ -158,6 +177,8 @@ class Archives(Protocol):
     ) -> None: ...
 
     async def changes(self, reference: str) -> Sequence[FileChange]: ...
+
+    def layer(self, reference: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
 
     def export(self, reference: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
 

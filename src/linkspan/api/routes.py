@@ -6,6 +6,8 @@ Order matters: a path with a fixed end comes before one that takes anything ther
 from linkspan.api import (
     archives,
     attaching,
+    building,
+    committing,
     containers,
     control,
     events,
@@ -18,6 +20,7 @@ from linkspan.api import (
     status,
     system,
     transfers,
+    usage,
     volumes,
 )
 from linkspan.api.calls import Route
@@ -34,10 +37,13 @@ ROUTES: tuple[Route, ...] = with_description(
         *control.ROUTES,
         *measuring.ROUTES,
         *archives.ROUTES,
+        *committing.ROUTES,
         *containers.ROUTES,
         *transfers.ROUTES,
         *images.ROUTES,
         *volumes.ROUTES,
+        *building.ROUTES,
+        *usage.ROUTES,
         *plans.ROUTES,
         *status.ROUTES,
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 from posixpath import normpath
 
 from linkspan.containers.context import Context
-from linkspan.containers.differing import differences
-from linkspan.containers.packing import Manner, opened, pack, unpack
+from linkspan.containers.differing import differences, untouched
+from linkspan.containers.packing import Manner, opened, pack, pack_layer, unpack
 from linkspan.containers.piping import consumed, produced
-from linkspan.containers.rootfs import Roots
+from linkspan.containers.rootfs import Roots, make_upper
 from linkspan.containers.users import find_user
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import ForbiddenError, InvalidError, NotFoundError, UnavailableError
@@ -132,6 +132,22 @@ class Archives:
         container = self._context.register.get(reference).container
         upper = self._context.layout.of(container.id).upper
         return await asyncio.to_thread(differences, upper, Path(container.wanted.rootfs))
+
+    @asynccontextmanager
+    async def layer(self, reference: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """A tar stream of what a container has written, as a layer of an image: see `packing.pack_layer`."""
+        life = self._context.register.get(reference)
+        upper, lower = self._context.layout.of(life.container.id).upper, Path(life.container.wanted.rootfs)
+        async with life.lock:
+            if not upper.exists():
+                upper = await asyncio.to_thread(make_upper, self._context.layout.of(life.container.id), lower)
+            skipped = await asyncio.to_thread(untouched, upper, lower)
+        with opened(os.open(upper, _LOOK_DIRECTORY)) as directory:
+            stream = produced(partial(pack_layer, directory, skipped))
+            try:
+                yield stream
+            finally:
+                await stream.aclose()
 
     @asynccontextmanager
     async def export(self, reference: str) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -7,12 +7,11 @@ whole one below them.
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
+from linkspan.containers.packing import is_opaque
 from linkspan.model.files import ChangeKind, FileChange
 
-_OPAQUE = "trusted.overlay.opaque"
 _OURS = frozenset(
     {"/dev", "/dev/console", "/dev/mqueue", "/dev/pts", "/dev/shm", "/etc/hostname", "/etc/hosts"}  # noqa: S108
     | {"/etc/mtab", "/etc/resolv.conf", "/proc", "/sbin/docker-init", "/sys", "/.dockerenv"}
@@ -25,12 +24,18 @@ def differences(upper: Path, lower: Path) -> list[FileChange]:
     return list(_below(upper, lower, ""))
 
 
+def untouched(upper: Path, lower: Path) -> frozenset[str]:
+    """What is in the writable layer only because something of ours was mounted there."""
+    changed = {change.path for change in differences(upper, lower)}
+    return frozenset(path for path in _OURS - changed if os.path.lexists(f"{upper}{path}"))  # noqa: PTH - no method
+
+
 def _below(upper: Path, lower: Path, path: str) -> Iterator[FileChange]:
     here, there = Path(f"{upper}{path}"), Path(f"{lower}{path}")
     names = sorted(os.listdir(here)) if here.is_dir() else []  # noqa: PTH208 - names are what is wanted
     for name in names:
         yield from _one(upper, lower, f"{path}/{name}")
-    if path and _is_opaque(here) and there.is_dir() and not there.is_symlink():
+    if path and is_opaque(here) and there.is_dir() and not there.is_symlink():
         for name in sorted(set(os.listdir(there)) - set(names)):  # noqa: PTH208
             yield FileChange(f"{path}/{name}", ChangeKind.DELETED)
 
@@ -65,9 +70,3 @@ def _lstat(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _is_opaque(path: Path) -> bool:
-    with suppress(OSError):
-        return os.getxattr(path, _OPAQUE) == b"y"
-    return False

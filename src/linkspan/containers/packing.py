@@ -26,6 +26,8 @@ _READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # the p
 _READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CAPABILITY = "security.capability"
+_OPAQUE = "trusted.overlay.opaque"
+_WHITEOUT, _HIDES_ALL = ".wh.", ".wh..wh..opq"
 _XATTR = "SCHILY.xattr."
 
 
@@ -50,9 +52,27 @@ def pack(directory: int, name: str, shown: str, out: BinaryIO) -> None:
         _Packer(tar).put(directory, name or ".", shown)
 
 
+def pack_layer(directory: int, skipped: frozenset[str], out: BinaryIO) -> None:
+    """Write the writable layer of overlayfs as a layer of an image, without the paths `skipped`.
+
+    What is deleted, and what hides everything below, is told there by names (OCI image specification, "Whiteouts").
+    """
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        _Packer(tar, skipped, layer=True).put(directory, ".", "")
+
+
+def is_opaque(path: int | Path) -> bool:
+    """Whether a directory of a writable layer hides everything below it."""
+    with suppress(OSError):
+        return os.getxattr(path, _OPAQUE) == b"y"
+    return False
+
+
 class _Packer:
-    def __init__(self, tar: tarfile.TarFile) -> None:
+    def __init__(self, tar: tarfile.TarFile, skipped: frozenset[str] = frozenset(), *, layer: bool = False) -> None:
         self._tar = tar
+        self._skipped = skipped
+        self._layer = layer
         self._links: dict[tuple[int, int], str] = {}
 
     def put(self, directory: int, name: str, shown: str) -> None:
@@ -60,8 +80,12 @@ class _Packer:
             found = os.stat(name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:  # it has just gone
             return
+        if f"/{shown}" in self._skipped:
+            return
         if stat.S_ISDIR(found.st_mode):
             self._directory(directory, name, shown, found)
+        elif self._layer and stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
+            self._tar.addfile(tarfile.TarInfo(str(Path(shown).with_name(_WHITEOUT + name))))
         elif stat.S_ISREG(found.st_mode):
             self._file(directory, name, shown)
         elif (info := _other(directory, name, shown, found)) is not None:
@@ -77,6 +101,8 @@ class _Packer:
                 info = _info(shown, found)
                 info.type = tarfile.DIRTYPE
                 self._tar.addfile(info)
+            if self._layer and shown and is_opaque(fd):
+                self._tar.addfile(tarfile.TarInfo(f"{shown}/{_HIDES_ALL}"))
             for entry in sorted(os.listdir(fd)):  # noqa: PTH208 - of a descriptor
                 self.put(fd, entry, f"{shown}/{entry}" if shown else entry)
 

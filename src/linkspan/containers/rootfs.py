@@ -38,11 +38,17 @@ def _make_directories(places: Places, wanted: CreateContainer) -> None:
     places.bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
     places.rootfs.mkdir(exist_ok=True)
     places.work.mkdir(exist_ok=True)
+    make_upper(places, Path(wanted.rootfs))
+
+
+def make_upper(places: Places, lower: Path) -> Path:
+    """The writable layer, which is the root directory itself: with the owner and the mode of the one below."""
     if not places.upper.exists():
-        places.upper.mkdir()
-        root = Path(wanted.rootfs).stat()  # the root directory itself is that of the writable layer
+        places.upper.mkdir(parents=True)
+        root = lower.stat()
         os.chown(places.upper, root.st_uid, root.st_gid)
         places.upper.chmod(stat.S_IMODE(root.st_mode))
+    return places.upper
 
 
 class Roots:

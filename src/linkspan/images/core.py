@@ -3,7 +3,7 @@
 import asyncio
 import platform as machine
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,16 +11,18 @@ from pathlib import Path
 from linkspan.images import documents
 from linkspan.images.adding import Adder
 from linkspan.images.archives import Loader, Saved, saved
+from linkspan.images.building import Builder, result
 from linkspan.images.changes import changed
 from linkspan.images.files import Files
 from linkspan.images.jobs import Jobs, Say
 from linkspan.images.making import Maker, Making
 from linkspan.images.platforms import fits, machine_platform, parse_platform
-from linkspan.images.ports import ImageStore, Transport, Unpacker
+from linkspan.images.ports import BuildTool, ContextUnpacker, ImageStore, Transport, Unpacker
 from linkspan.images.pulling import Puller
 from linkspan.images.pushing import Pusher
 from linkspan.images.register import Register, unknown
 from linkspan.images.removing import verdict
+from linkspan.model.builds import BuildNews, BuildRequest
 from linkspan.model.errors import InvalidError, LinkspanError, NotFoundError
 from linkspan.model.events import Event
 from linkspan.model.images import (
@@ -62,6 +64,7 @@ class Images:
         store: ImageStore,
         transport: Transport,
         unpacker: Unpacker,
+        builds: tuple[BuildTool, ContextUnpacker],
         surroundings: Surroundings,
     ) -> None:
         self._around = surroundings
@@ -74,6 +77,9 @@ class Images:
         self._pusher = Pusher(self._files, self._register, transport)
         self._loader = Loader(self._files, self._register, transport, adder)
         self._maker = Maker(adder)
+        self._adder = adder
+        tool, unpack = builds
+        self._builder = Builder(self._files, self._register, adder, tool, unpack, self._bring)
         self._held: list[str] = []
 
     @asynccontextmanager
@@ -268,9 +274,71 @@ class Images:
         self._announce(image, "import")
         return image
 
-    async def _make(self, archive: Path, making: Making, names: Sequence[Reference], scratch: Path) -> Image:
+    async def commit(
+        self,
+        body: AsyncIterator[bytes],
+        name: Reference | None,
+        base: str,
+        config: ImageConfig,
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        author: str = "",
+    ) -> Image:
+        """An image with the layer `body` on top of those of the image `base` (an id; empty: on nothing)."""
+        async with AsyncExitStack() as stack:
+            below = stack.enter_context(self.holding(base)) if base else None
+            platform = self._around.platform if below is None else below.platform
+            making = Making(changed(config, changes), platform, message, author)
+            scratch = await stack.enter_async_context(self._files.scratch())
+            archive = scratch / "archive.tar"
+            await _spool(body, archive)
+            names = [name.tagged] if name is not None else []
+            work = self._make(archive, making, names, scratch, below)
+            return await self._jobs.carry_out(work, "commit an image")
+
+    async def _make(
+        self, archive: Path, making: Making, names: Sequence[Reference], scratch: Path, base: Image | None = None
+    ) -> Image:
         async with self._nothing_half():
-            return await self._maker.make(archive, making, names, scratch)
+            return await self._maker.make(archive, making, names, scratch, base)
+
+    # ---------------------------------------------------------------------------------------------------------- builds
+
+    async def build(self, body: AsyncIterator[bytes], request: BuildRequest) -> AsyncIterator[BuildNews]:
+        """An image by a Dockerfile, from the archive of its context. What is told last is the image.
+
+        Raises `UnimplementedError` when the program that builds is not installed, `BuildError` when it fails.
+        """
+        self._builder.tool.check()
+        async with self._files.scratch() as scratch:
+            archive = scratch / "context.tar"
+            await _spool(body, archive)
+            with self._builder.at_work() as alone:
+                async for news in self._builder.build(archive, request, scratch, alone=alone):
+                    yield news
+            yield await self._jobs.carry_out(self._built(request, scratch), "keep what was built")
+
+    async def _built(self, request: BuildRequest, scratch: Path) -> Image:
+        async with self._nothing_half():
+            image = await self._adder.add(result(scratch), request.names, scratch)
+        for name in request.names:
+            self._announce(image, "tag", name=name.familiar)
+        return image
+
+    async def _bring(self, name: str, request: BuildRequest) -> AsyncIterator[ImageProgress]:
+        reference = parse_reference(name)
+        credentials = request.identities.get(reference.domain)
+        async for progress in self.pull(reference.tagged, request.platform, credentials):
+            yield progress
+
+    async def builds_size(self) -> int:
+        """The bytes that builds keep for later ones."""
+        return await asyncio.to_thread(self._builder.size)
+
+    async def prune_builds(self) -> int:
+        """Throw away what builds keep; the bytes that this freed. Raises `ConflictError` while one runs."""
+        return await self._builder.prune()
 
     # ----------------------------------------------------------------------------------------------------------- names
 

@@ -128,6 +128,11 @@ class FakeArchives:
         return [FileChange("/etc", ChangeKind.MODIFIED), FileChange("/etc/motd", ChangeKind.ADDED)]
 
     @asynccontextmanager
+    async def layer(self, reference: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        self._get(reference)
+        yield _chunks(b"a layer")
+
+    @asynccontextmanager
     async def export(self, reference: str) -> AsyncIterator[AsyncIterator[bytes]]:
         self._get(reference)
         yield _chunks(b"everything")

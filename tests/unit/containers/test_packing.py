@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from linkspan.containers.packing import Manner, pack, unpack
+from linkspan.containers.packing import Manner, pack, pack_layer, unpack
 from linkspan.kernel.native import open_inside
 from linkspan.model.errors import InvalidError
 
@@ -81,6 +81,18 @@ def test_everything_is_packed_below_the_name_it_is_shown_as(tmp_path: Path) -> N
 def test_without_a_name_to_show_a_directory_itself_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     assert list(packed(tmp_path)) == ["f"]
+
+
+def test_a_layer_leaves_out_what_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hosts").touch()
+    (tmp_path / "etc/new").touch()
+    stream = io.BytesIO()
+    fd = os.open(tmp_path, LOOK)
+    pack_layer(fd, frozenset({"/etc/hosts"}), stream)
+    os.close(fd)
+    with tarfile.open(fileobj=io.BytesIO(stream.getvalue())) as tar:
+        assert tar.getnames() == ["etc", "etc/new"]
 
 
 def test_files_are_unpacked_with_modes_and_times(root: int, tmp_path: Path) -> None:

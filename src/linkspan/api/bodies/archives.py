@@ -20,3 +20,9 @@ class ChangeBody(Struct, rename=docker_name, kw_only=True):
 
     path: str
     kind: int
+
+
+class CommittedBody(Struct, rename=docker_name, kw_only=True):
+    """201 of POST /commit."""
+
+    id: str

@@ -1,0 +1,101 @@
+"""POST /commit: an image of what a container has become."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from linkspan.api.bodies.archives import CommittedBody
+from linkspan.api.calls import Call, Route, answer
+from linkspan.api.limits import health_body
+from linkspan.api.query import truth
+from linkspan.api.registries import named
+from linkspan.model.containers import Container, Status
+from linkspan.model.images import ImageConfig, ImageHealth
+
+
+async def commit(call: Call) -> web.StreamResponse:
+    """POST /commit."""
+    rooms, query = call.rooms, call.request.query
+    container = rooms.containers.get(call.text("container"))
+    wanted = container.wanted
+    name = named(call.text("repo"), call.text("tag"))
+    archives = rooms.containers.archives
+    async with _still(call, container):
+        opened = archives.layer(container.id) if wanted.image_id else archives.export(container.id)
+        async with opened as stream:
+            image = await rooms.images.commit(
+                stream,
+                name,
+                wanted.image_id,
+                config_of(container),
+                changes=query.getall("changes", []),
+                message=call.text("comment"),
+                author=call.text("author"),
+            )
+    rooms.announce(
+        "container",
+        "commit",
+        container.id,
+        call.now,
+        comment=call.text("comment"),
+        imageID=image.id,
+        name=container.name,
+    )
+    return answer(CommittedBody(id=image.id), 201)
+
+
+@asynccontextmanager
+async def _still(call: Call, container: Container) -> AsyncIterator[None]:
+    """Nothing is written meanwhile, unless the client says that it may be."""
+    pauses = truth(call.text("pause") or "1") and container.state.status is Status.RUNNING
+    if pauses:
+        await call.rooms.containers.pause(container.id)
+    try:
+        yield
+    finally:
+        if pauses:
+            await call.rooms.containers.unpause(container.id)
+
+
+def config_of(container: Container) -> ImageConfig:
+    """The defaults of an image that runs as this container does."""
+    wanted = container.wanted
+    check = health_body(wanted.health)
+    return ImageConfig(
+        entrypoint=tuple(wanted.argv[: wanted.entrypoint]),
+        cmd=tuple(wanted.argv[wanted.entrypoint :]),
+        env=tuple(wanted.env),
+        workdir=wanted.workdir,
+        user=wanted.user,
+        labels=dict(wanted.labels),
+        exposed=tuple(wanted.exposed),
+        volumes=tuple(mount.target for mount in wanted.mounts if mount.anonymous),
+        stop_signal="" if wanted.stop_signal == "SIGTERM" else wanted.stop_signal,
+        healthcheck=None
+        if check is None
+        else ImageHealth(
+            tuple(check.test), check.interval, check.timeout, check.start_period, check.start_interval, check.retries
+        ),
+    )
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/commit",
+        commit,
+        "Make an image of a container",
+        {201: CommittedBody},
+        query={
+            "container": "which",
+            "repo": "name of the image",
+            "tag": "its tag",
+            "comment": "what is said of it",
+            "author": "who says so",
+            "changes": "instructions of a Dockerfile, one each",
+            "pause": "false lets the container go on meanwhile",
+        },
+        changes=True,
+    ),
+)
