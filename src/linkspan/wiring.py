@@ -1,17 +1,21 @@
 """The composition root for library use: here, and nowhere else, the real parts are chosen and put together."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
+from linkspan.containers import packing
 from linkspan.containers.core import Containers
 from linkspan.dataplane.client import RemoteDataPlane
 from linkspan.dataplane.local import LocalDataPlane
 from linkspan.engine.core import Engine as CoreEngine
 from linkspan.engine.ports import Surroundings
+from linkspan.images.buildah import Buildah
 from linkspan.images.core import Images
 from linkspan.images.core import Surroundings as ImageSurroundings
 from linkspan.images.skopeo import Skopeo
@@ -21,6 +25,7 @@ from linkspan.kernel.iptables import IptablesFirewall
 from linkspan.kernel.linux import LinuxKernel
 from linkspan.kernel.nftables import NftablesFirewall
 from linkspan.model.config import Config, FirewallBackend
+from linkspan.model.errors import InvalidError
 from linkspan.model.images import ImageUse
 from linkspan.plan.firewall import Firewall
 from linkspan.plan.iptables import Iptables
@@ -139,10 +144,23 @@ async def open_with_images(
             store=store,
             transport=Skopeo(kernel, insecure_registries),
             unpacker=Umoci(kernel),
+            builds=(Buildah(kernel), partial(unpack_context, kernel)),
             surroundings=ImageSurroundings(surroundings.now, lambda: image_uses(containers), engine.announce),
         )
         async with containers.running(), images.running():
             yield engine, containers, images
+
+
+def unpack_context(kernel: LinuxKernel, archive: Path, into: Path) -> None:
+    """See `linkspan.images.ports.ContextUnpacker`."""
+    root = os.open(into, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with archive.open("rb") as file:
+            packing.unpack(root, kernel.open_inside, packing.Manner("/"), file)
+    except OSError as error:
+        raise InvalidError(f"cannot unpack the build context: {error.strerror}", field="body") from error
+    finally:
+        os.close(root)
 
 
 def image_uses(containers: Containers) -> Iterator[ImageUse]:

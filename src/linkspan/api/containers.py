@@ -38,19 +38,29 @@ async def list_containers(call: Call) -> web.StreamResponse:
     limit = call.number("limit")
     every = call.flag("all") or limit > 0 or chosen.wants_all
     pairs = [(container, sandbox_of(call, container)) for container in reversed(rooms.containers.all())]
-    found = [
-        container_item(container, sandbox, rooms.engine.networks, call.now, rooms.containers.volumes.locate)
+    taken = [
+        container
         for container, sandbox in pairs
         if (every or container.state.active) and chosen.takes(container, sandbox)
     ]
-    found = found[:limit] if limit > 0 else found
-    for item in found:
-        if item.image_id:
-            item.image = rooms.images.shown(item.image, item.image_id)
+    found = items(call, taken[:limit] if limit > 0 else taken)
     if call.flag("size"):
         for item in found:
             item.size_rw, item.size_root_fs = await rooms.containers.meter.sizes(rooms.containers.get(item.id))
     return answer(found)
+
+
+def items(call: Call, containers: Sequence[Container]) -> list[ContainerItem]:
+    """Containers as a list shows them."""
+    rooms = call.rooms
+    found = [
+        container_item(each, sandbox_of(call, each), rooms.engine.networks, call.now, rooms.containers.volumes.locate)
+        for each in containers
+    ]
+    for item in found:
+        if item.image_id:
+            item.image = rooms.images.shown(item.image, item.image_id)
+    return found
 
 
 def sandbox_of(call: Call, container: Container) -> Sandbox | None:

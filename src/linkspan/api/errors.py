@@ -14,6 +14,7 @@ STATUS = {
     "conflict": 409,
     "unavailable": 500,
     "kernel": 500,
+    "unimplemented": 501,
 }
 
 _PORT_FIELDS = frozenset({"publish"})

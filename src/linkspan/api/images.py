@@ -1,5 +1,7 @@
 """/images: list, inspect, history, tag, remove, prune; /auth and /distribution. Transfers are in `transfers.py`."""
 
+from collections.abc import Iterable
+
 import msgspec
 from aiohttp import web
 
@@ -33,7 +35,12 @@ async def list_images(call: Call) -> web.StreamResponse:
     filters = parse_filters(call.text("filters"), FILTERS)
     chosen = [image for image in call.rooms.images.all() if _passes(image, filters, call)]
     chosen.sort(key=lambda image: image.created.timestamp() if image.created else 0.0, reverse=True)
-    return answer([image_item(image, -1, old=call.version < (1, 44)) for image in chosen])
+    items = [image_item(image, -1, old=call.version < (1, 44)) for image in chosen]
+    if wanted := filters.get("reference"):  # the other names of an image are not shown then
+        for item in items:
+            item.repo_tags = [name for name in item.repo_tags if _fits_one(name, wanted)]
+            item.repo_digests = [name for name in item.repo_digests if _fits_one(name, wanted)]
+    return answer(items)
 
 
 def _passes(image: Image, filters: Filters, call: Call) -> bool:
@@ -43,9 +50,7 @@ def _passes(image: Image, filters: Filters, call: Call) -> bool:
     return (
         (dangling is None or (not tags(image) if dangling else bool(names)))
         and filters.labels(image.config.labels)
-        and (
-            "reference" not in filters or any(_fits(name, text) for text in filters.get("reference") for name in names)
-        )
+        and ("reference" not in filters or any(_fits_one(name, filters.get("reference")) for name in names))
         and (until is None or image.created is None or image.created < until)
         and _is_on_side(image, filters, call)
     )
@@ -60,6 +65,10 @@ def _is_on_side(image: Image, filters: Filters, call: Call) -> bool:
             if made is None or other is None or not (made < other if key == "before" else made > other):
                 return False
     return True
+
+
+def _fits_one(name: str, patterns: Iterable[str]) -> bool:
+    return any(_fits(name, pattern) for pattern in patterns)
 
 
 def _fits(name: str, pattern: str) -> bool:

@@ -1,6 +1,7 @@
 """What a client says about registries: who it is, and which image it means."""
 
 import base64
+from typing import TypeVar
 
 import msgspec
 
@@ -10,21 +11,27 @@ from linkspan.model.errors import InvalidError
 from linkspan.model.images import Credentials
 from linkspan.model.references import Reference, parse_reference, with_tag
 
+Value = TypeVar("Value")
+
 AUTH_HEADER = "X-Registry-Auth"
 _MAX_HEADER = 64 << 10
 
 
 def credentials_of(call: Call) -> Credentials | None:
     """Who the client is to the registry. What cannot be read is nobody, as in Docker."""
-    text = call.request.headers.get(AUTH_HEADER, "")
+    body = decoded(call.request.headers.get(AUTH_HEADER, ""), AuthBody)
+    return None if body is None else credentials(body)
+
+
+def decoded(text: str, kind: type[Value]) -> Value | None:
+    """JSON in base64, as a header holds it; None when it cannot be read."""
     if not text or len(text) > _MAX_HEADER:
         return None
     try:
         padded = text + "=" * (-len(text) % 4)
-        body = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=AuthBody)
+        return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=kind)
     except (ValueError, msgspec.MsgspecError, RecursionError):
         return None
-    return credentials(body)
 
 
 def credentials(body: AuthBody) -> Credentials | None:

@@ -20,10 +20,10 @@ _CHUNK = 256 << 10
 async def create(call: Call) -> web.StreamResponse:
     """POST /images/create."""
     if call.text("fromImage"):
-        return await _streamed(call, _pull(call))
+        return await streamed(call, _pull(call))
     if call.text("fromSrc") != "-":
         raise InvalidError("only `fromSrc=-` is supported: send the archive itself", field="fromSrc")
-    return await _streamed(call, _import(call))
+    return await streamed(call, _import(call))
 
 
 async def _pull(call: Call) -> AsyncGenerator[Message, None]:
@@ -39,7 +39,7 @@ async def _pull(call: Call) -> AsyncGenerator[Message, None]:
 async def _import(call: Call) -> AsyncGenerator[Message, None]:
     query = call.request.query
     image = await call.rooms.images.make(
-        _body(call),
+        body_of(call),
         named(call.text("repo"), call.text("tag")),
         changes=query.getall("changes", []),
         message=call.text("message") or "Imported from -",
@@ -50,11 +50,11 @@ async def _import(call: Call) -> AsyncGenerator[Message, None]:
 
 async def load(call: Call) -> web.StreamResponse:
     """POST /images/load: what is wrong is said in the stream, as Docker does."""
-    return await _streamed(call, _load(call), at_once=True)
+    return await streamed(call, _load(call), at_once=True)
 
 
 async def _load(call: Call) -> AsyncGenerator[Message, None]:
-    for loaded in await call.rooms.images.load(_body(call)):
+    for loaded in await call.rooms.images.load(body_of(call)):
         for text in _loaded_texts(loaded):
             yield Message(stream=f"{text}\n")
 
@@ -73,7 +73,7 @@ async def push(call: Call) -> web.StreamResponse:
     reference = parse_reference(call.name())
     if call.text("tag"):
         reference = with_tag(reference, call.text("tag"))
-    return await _streamed(call, _push(call, reference))
+    return await streamed(call, _push(call, reference))
 
 
 async def _push(call: Call, reference: Reference) -> AsyncGenerator[Message, None]:
@@ -109,11 +109,12 @@ async def _archive(call: Call, names: list[str]) -> web.StreamResponse:
     return response
 
 
-def _body(call: Call) -> AsyncIterator[bytes]:
+def body_of(call: Call) -> AsyncIterator[bytes]:
+    """The body, piece by piece."""
     return call.request.content.iter_chunked(_CHUNK)
 
 
-async def _streamed(call: Call, messages: AsyncIterator[Message], *, at_once: bool = False) -> web.StreamResponse:
+async def streamed(call: Call, messages: AsyncIterator[Message], *, at_once: bool = False) -> web.StreamResponse:
     """The messages as they come. What fails before the first is an error of HTTP, unless the head went out at once."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.enable_chunked_encoding()
@@ -128,7 +129,7 @@ async def _streamed(call: Call, messages: AsyncIterator[Message], *, at_once: bo
     except LinkspanError as error:
         if not response.prepared:
             raise
-        await response.write(encoded(error_message(error.message)))
+        await response.write(encoded(error_message(error)))
     if not response.prepared:
         await response.prepare(call.request)
     await response.write_eof()

@@ -34,6 +34,8 @@ class Files:
         top = data_root.absolute() / "images"
         self._blobs, self._roots, self._scratch = top / "blobs" / "sha256", top / "roots", top / "tmp"
         self._pins: Counter[str] = Counter()
+        self.workshop = top / "builds"
+        """What builds keep for later ones; who builds makes it, and may delete it whenever none runs."""
 
     def prepare(self) -> None:
         """Make the directories, and delete what a crash left behind. May take long."""
@@ -117,7 +119,7 @@ async def _to_the_end(work: Callable[[], Result]) -> Result:
 
 def _removed(directory: Path) -> int:
     """Delete a directory; the bytes that were in it."""
-    size = _size(directory)
+    size = tree_size(directory)
     shutil.rmtree(directory, ignore_errors=True)
     return size
 
@@ -130,7 +132,8 @@ def _children(directory: Path) -> list[Path]:
     return list(directory.iterdir()) if directory.is_dir() else []
 
 
-def _size(directory: Path) -> int:
+def tree_size(directory: Path) -> int:
+    """The bytes of all files below a directory, which may not exist."""
     total = 0
     for path, _, names in os.walk(directory):
         for name in names:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias
 
+from linkspan.model.builds import BuildRequest
 from linkspan.model.images import Credentials, Image
 from linkspan.model.references import Reference
 
@@ -143,4 +144,49 @@ class Unpacker(Protocol):
 
     async def unpack(self, layout: Path, into: Path) -> None:
         """Unpack the image `TAG` of an OCI layout into the directory `into`, which does not exist. `InvalidError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a build takes place: `scratch` is private to it, `workshop` keeps what later builds can use again."""
+
+    scratch: Path
+    workshop: Path
+
+    @property
+    def context(self) -> Path:
+        """The directory with the files that the client has sent."""
+        return self.scratch / "context"
+
+
+class BuildTool(Protocol):
+    """Builds images from Dockerfiles, among files of its own."""
+
+    def check(self) -> None:
+        """Raise `UnimplementedError` when it is not installed."""
+        ...
+
+    async def take(self, bundle: Bundle, name: str, site: Site) -> None:
+        """Get to know an image that a build begins with, under a full name."""
+        ...
+
+    def build(self, request: BuildRequest, dockerfile: Path, site: Site) -> AsyncIterator[str]:
+        """Build; yields what it says, line by line. Raises `BuildError`. The id is then in `site.scratch / "id"`."""
+        ...
+
+    async def hand_over(self, id: str, into: Bundle, site: Site) -> None:
+        """Write an image that was built into a bundle, whose directory does not exist."""
+        ...
+
+    async def tidy(self, site: Site) -> None:
+        """Take away what builds have left that did not come to their end; none runs."""
+        ...
+
+
+class ContextUnpacker(Protocol):
+    """Unpacks what a client sends to be built."""
+
+    def __call__(self, archive: Path, into: Path) -> None:
+        """Unpack an archive, compressed or not, without ever leaving the directory. `InvalidError`. In a thread."""
         ...

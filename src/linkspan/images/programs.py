@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -28,10 +28,11 @@ async def running(
     stdin: Stream,
     stdout: Stream,
     stderr: Stream,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """A program while the block runs: killed when the block ends before it does."""
     try:
-        process = await host.spawn(argv, sandbox=None, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+        process = await host.spawn(argv, sandbox=None, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
     except NotFoundError as error:
         raise UnavailableError(f"the program {argv[0]} is missing", hint=f"install the package {package}") from error
     try:
@@ -43,12 +44,18 @@ async def running(
 
 
 async def output(
-    host: Host, argv: Sequence[str], *, package: str, cwd: Path | None = None, input: bytes | None = None
+    host: Host,
+    argv: Sequence[str],
+    *,
+    package: str,
+    cwd: Path | None = None,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> bytes:
     """What a program prints. Raises `ProgramError` when it fails, `UnavailableError` when it is not installed."""
     pipe = asyncio.subprocess.PIPE
     stdin = asyncio.subprocess.DEVNULL if input is None else pipe
-    async with running(host, argv, package, cwd=cwd, stdin=stdin, stdout=pipe, stderr=pipe) as process:
+    async with running(host, argv, package, cwd=cwd, stdin=stdin, stdout=pipe, stderr=pipe, env=env) as process:
         out, err = await process.communicate(input)
         if process.returncode != 0:
             raise ProgramError(complaint(err.decode(errors="replace")))

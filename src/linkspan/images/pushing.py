@@ -32,7 +32,7 @@ class Pusher:
         for diff_id in reversed(by_digest.values()):
             say(ImageProgress("Preparing", short(diff_id)))
         async with self.files.scratch() as scratch:
-            bundle = self._bundle(image, scratch)
+            bundle = bundle_of(self.files, image, scratch / "image")
             there: set[str] = set()
             async for line in self.transport.send(bundle, target, credentials, scratch):
                 self._tell(line, by_digest, there, say)
@@ -45,15 +45,6 @@ class Pusher:
         say(ImageProgress(f"{target.tag}: digest: {digest} size: {size}"))
         return Pushed(target.tag, digest, size)
 
-    def _bundle(self, image: Image, scratch: Path) -> Bundle:
-        bundle = Bundle(scratch / "image")
-        bundle.path.mkdir()
-        (bundle.path / "version").write_text(_VERSION)
-        os.link(self.files.blob(image.manifest), bundle.manifest)
-        for digest in {image.id, *(layer.digest for layer in image.layers)}:
-            os.link(self.files.blob(digest), bundle.blob(digest))
-        return bundle
-
     @staticmethod
     def _tell(line: str, by_digest: dict[str, str], there: set[str], say: Say) -> None:
         match = _BLOB.match(line)
@@ -65,3 +56,14 @@ class Pusher:
                     there.add(digest)
                 else:
                     say(ImageProgress("Pushing", short(diff_id)))
+
+
+def bundle_of(files: Files, image: Image, path: Path) -> Bundle:
+    """A bundle with an image from here: the blobs are links. The caller has pinned its digests."""
+    bundle = Bundle(path)
+    bundle.path.mkdir()
+    (bundle.path / "version").write_text(_VERSION)
+    os.link(files.blob(image.manifest), bundle.manifest)
+    for digest in {image.id, *(layer.digest for layer in image.layers)}:
+        os.link(files.blob(digest), bundle.blob(digest))
+    return bundle

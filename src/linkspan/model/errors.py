@@ -68,6 +68,12 @@ class UnavailableError(LinkspanError):
     kind = "unavailable"
 
 
+class UnimplementedError(LinkspanError):
+    """A thing of Docker's that is not here: by design, or because a program that it takes is not installed (501)."""
+
+    kind = "unimplemented"
+
+
 class UnservedError(UnavailableError):
     """The kernel has everything, but the data plane does not serve all of it."""
 

@@ -6,10 +6,12 @@ import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from linkspan.images.buildah import Buildah
 from linkspan.images.core import Images, Surroundings
 from linkspan.images.skopeo import Skopeo
 from linkspan.images.umoci import Umoci
@@ -17,7 +19,7 @@ from linkspan.lab.hosts import lab
 from linkspan.model.errors import InvalidError, NotFoundError
 from linkspan.model.images import Platform
 from linkspan.model.references import parse_reference
-from linkspan.wiring import open_kernel
+from linkspan.wiring import open_kernel, unpack_context
 from tests.fakes.images import MemoryImageStore
 from tests.support.images import Entry, Picture, archive, digest, layer
 from tests.support.packets import Site
@@ -39,6 +41,7 @@ async def opened(root: Path, store: MemoryImageStore | None = None) -> AsyncIter
                 store=store or MemoryImageStore(),
                 transport=Skopeo(kernel),
                 unpacker=Umoci(kernel),
+                builds=(Buildah(kernel), partial(unpack_context, kernel)),
                 surroundings=Surroundings(
                     lambda: datetime.now(UTC), lambda: (), lambda event: None, Platform("linux", "amd64")
                 ),

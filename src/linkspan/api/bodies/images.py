@@ -97,8 +97,9 @@ class ProgressDetail(Struct, kw_only=True, omit_defaults=True):
 
 
 class ErrorDetail(Struct, kw_only=True):
-    """What went wrong."""
+    """What went wrong; `code` is the exit status of a program that failed."""
 
+    code: int | UnsetType = UNSET
     message: str
 
 

@@ -20,6 +20,8 @@ from linkspan.api.bodies.images import (
 )
 from linkspan.api.render.times import timestamp
 from linkspan.images.documents import config_fields
+from linkspan.model.builds import BuildError
+from linkspan.model.errors import LinkspanError
 from linkspan.model.images import Image, ImageProgress, Pushed, Removal
 from linkspan.model.references import parse_reference
 
@@ -143,9 +145,10 @@ def progress_message(said: ImageProgress | Pushed) -> Message:
     return Message(status=said.status, progress_detail=detail, progress=text, id=said.id)
 
 
-def error_message(text: str) -> Message:
-    """A failure after the stream has begun."""
-    return Message(error_detail=ErrorDetail(message=text), error=text)
+def error_message(error: LinkspanError) -> Message:
+    """A failure after the stream has begun. The command ends with the exit status of what failed in a build."""
+    status = error.status if isinstance(error, BuildError) and error.status else UNSET
+    return Message(error_detail=ErrorDetail(code=status, message=error.message), error=error.message)
 
 
 def _size(count: int) -> str:

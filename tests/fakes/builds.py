@@ -1,0 +1,85 @@
+"""A program in memory that builds: it knows FROM, COPY, LABEL, and RUN of `false` and of `sleep`."""
+
+import asyncio
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from linkspan.images.ports import Bundle, Site
+from linkspan.model.builds import BuildError, BuildRequest
+from linkspan.model.errors import InvalidError, UnimplementedError
+from tests.support.images import Entry, Picture, digest, layer
+
+
+class MemoryBuilder:
+    """`taken` are the images that it was given; `missing` makes it one that is not installed."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.requests: list[BuildRequest] = []
+        self.tidied = 0
+        self.missing = False
+        self.sleeping = asyncio.Event()
+        self._pictures: dict[str, Picture] = {}
+
+    def check(self) -> None:
+        if self.missing:
+            raise UnimplementedError("install the package buildah")
+
+    async def take(self, bundle: Bundle, name: str, site: Site) -> None:
+        await asyncio.sleep(0)
+        assert bundle.manifest.exists()
+        self.taken.append(name)
+
+    async def build(self, request: BuildRequest, dockerfile: Path, site: Site) -> AsyncIterator[str]:
+        self.requests.append(request)
+        files: list[Entry] = []
+        labels = dict(request.labels)
+        lines = dockerfile.read_text().splitlines()  # noqa: ASYNC240 - a small file
+        for number, line in enumerate(lines, 1):
+            yield f"STEP {number}/{len(lines)}: {line}"
+            await self._step(line.split(), files, labels, site)
+        picture = Picture([layer(*files)], config={"Labels": labels})
+        self._pictures[picture.id] = picture
+        _keep(site, picture.id)
+
+    async def _step(self, words: list[str], files: list[Entry], labels: dict[str, str], site: Site) -> None:
+        if words[0] == "COPY":
+            source = site.context / words[1]
+            if not source.is_file():
+                raise BuildError(f"COPY failed: {words[1]}")
+            files.append(Entry(words[2].lstrip("/"), source.read_bytes()))
+        elif words[0] == "LABEL":
+            labels[words[1]] = words[2]
+        elif words == ["RUN", "false"]:
+            raise BuildError("The command '/bin/sh -c false' returned a non-zero code: 1", status=1)
+        elif words == ["RUN", "sleep"]:
+            self.sleeping.set()
+            await asyncio.Event().wait()
+
+    async def hand_over(self, id: str, into: Bundle, site: Site) -> None:
+        await asyncio.sleep(0)
+        picture = self._pictures[id]
+        into.path.mkdir()
+        into.manifest.write_bytes(picture.manifest())
+        for data in (picture.document, *picture.packed()):
+            into.blob(digest(data)).write_bytes(data)
+
+    async def tidy(self, site: Site) -> None:
+        await asyncio.sleep(0)
+        self.tidied += 1
+
+
+def _keep(site: Site, id: str) -> None:
+    (site.scratch / "id").write_text(f"{id}\n")
+    site.workshop.mkdir(exist_ok=True)
+    (site.workshop / "cache").write_bytes(b"12345678")
+
+
+def unpack_context(archive: Path, into: Path) -> None:
+    """What `linkspan.wiring` takes from the kernel."""
+    try:
+        with tarfile.open(archive, "r:*") as tar:
+            tar.extractall(into, filter="data")
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise InvalidError(f"cannot read the archive: {error}", field="body") from error
