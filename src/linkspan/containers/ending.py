@@ -58,7 +58,7 @@ class Ender:
         await _attempt("leaving the volumes of", container, context.volumes.leave(ended))
         if state.oom_killed:
             context.announce(ended, "oom")
-        context.announce(ended, "die", exitCode=str(state.exit_code))
+        context.announce(ended, "die", exitCode=str(state.exit_code), execDuration=_duration(state))
         if container.wanted.auto_remove or life.leaving:
             life.leaving = True
             await self.erase(life)
@@ -79,6 +79,13 @@ class Ender:
             await context.volumes.release(container)
         context.announce(container, "destroy")
         life.conclude(removed=True)
+
+
+def _duration(state: ContainerState) -> str:
+    """Whole seconds that it ran."""
+    if state.started is None or state.finished is None:
+        return "0"
+    return str(max(0, int((state.finished - state.started).total_seconds())))
 
 
 def ended_state(state: ContainerState, places: Places, now: datetime) -> ContainerState:

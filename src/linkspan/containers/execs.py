@@ -116,11 +116,12 @@ class Execs:
             session.value = replace(session.value, running=False, exit_code=code)
             session.life.execs.discard(session.value.id)
             session.settled.set()
+            if not self._letting_go:  # before whoever waits draws conclusions, as a health check does
+                self._announce(session, "exec_die", exitCode=str(code))
             if attachment is not None:
                 attachment.conclude(*said)
         if not self._letting_go:
             await asyncio.to_thread(remove_tree, session.bundle)
-            self._announce(session, "exec_die", exitCode=str(code))
 
     async def _supervise(self, session: _Session, attachment: Attachment | None) -> int:
         self._write_bundle(session)
