@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from hashlib import sha256
 from ipaddress import ip_address
 
@@ -49,6 +50,25 @@ def test_a_server_may_speak_first() -> None:
         with client, server:
             await loop.sock_sendall(server, b"220 ready")
             assert await loop.sock_recv(client, 100) == b"220 ready"
+
+    told(story)
+
+
+@pytest.mark.slow
+def test_a_server_may_speak_first_as_soon_as_a_late_connection_is_made() -> None:
+    async def story(place: Carried) -> None:
+        loop = asyncio.get_running_loop()
+        place.server.listen(0)
+        with socket.create_connection((HERE, port_of(place.server))), socket.socket() as client:
+            client.connect((HERE, place.port))
+            client.setblocking(False)
+            await until(lambda: place.relay.in_flight == 1)
+            place.server.settimeout(10)
+            place.server.accept()[0].close()
+            server, _ = place.server.accept()  # the SYN sent again; the relay gets no turn before the greeting is there
+            with server:
+                server.sendall(b"220 ready")
+                assert await loop.sock_recv(client, 100) == b"220 ready"
 
     told(story)
 
@@ -128,6 +148,32 @@ def test_a_slow_reader_holds_the_sender_back_and_gets_everything() -> None:
             assert sent < 24 << 20  # the buffers of four sockets and a pipe
             server.shutdown(socket.SHUT_WR)
             assert sent <= len(await read_all(client)) <= sent + (1 << 16)
+
+    told(story)
+
+
+@pytest.mark.slow
+def test_small_pieces_for_a_reader_that_is_busy_are_kept() -> None:
+    piece = b"0123456789" * 100
+
+    async def send_until_held_back(side: socket.socket) -> bytes:
+        sent = bytearray()
+        with suppress(BlockingIOError):
+            while True:
+                sent += piece[: side.send(piece)]
+                await asyncio.sleep(0)  # each is carried alone
+        return bytes(sent)
+
+    async def story(place: Carried) -> None:
+        place.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        client, server = await place.connection()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+        with client, server:
+            sent = await send_until_held_back(client)
+            client.shutdown(socket.SHUT_WR)
+            heard = await read_all(server)
+            assert len(heard) == len(sent)
+            assert sha256(heard).digest() == sha256(sent).digest()
 
     told(story)
 
