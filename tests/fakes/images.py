@@ -155,14 +155,20 @@ def _file(tar: tarfile.TarFile, name: str) -> io.BufferedReader:
 
 
 class TarUnpacker:
-    """Extracts layers one over the other. `unpacked` counts; `failure`, once set, is raised by the next."""
+    """Extracts layers one over the other, once `open` is set: `waiting` tells that there are some.
+
+    `unpacked` counts; `failure`, once set, is raised by the next.
+    """
 
     def __init__(self) -> None:
         self.unpacked = 0
         self.failure: Exception | None = None
+        self.open, self.waiting = asyncio.Event(), asyncio.Event()
+        self.open.set()
 
     async def unpack(self, layout: Path, into: Path) -> None:
-        await asyncio.sleep(0)
+        self.waiting.set()
+        await self.open.wait()
         failure, self.failure = self.failure, None
         if failure is not None:
             raise failure

@@ -15,6 +15,7 @@ from tests.unit.images.gallery import Gallery, pieces
 BASE = layer(Entry("a", b"1"))
 ONE = Picture([BASE, layer(Entry("b", b"=B"))], config={"Cmd": ["one"], "Labels": {"k": "v"}})
 TWO = Picture([BASE, layer(Entry("c", b"333"))], config={"Cmd": ["two"]})
+EMPTY = Picture([], config={"Cmd": ["none"]})
 TOOL = parse_reference("registry.test/tool:1")
 FULL = "registry.test/tool:1"
 
@@ -97,6 +98,13 @@ async def test_an_archive_with_a_wrong_layer_leaves_nothing(gallery: Gallery) ->
         assert images.all() == [] and gallery.files() == set()
 
 
+async def test_an_archive_with_another_configuration_than_it_says_leaves_nothing(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        with pytest.raises(InvalidError, match="has another digest"):
+            await images.load(pieces(archive([(ONE, ["one:1"])]).replace(b'"linux"', b'"limux"')))
+        assert images.all() == [] and gallery.files() == set()
+
+
 async def test_a_layer_that_cannot_be_unpacked_leaves_nothing(gallery: Gallery) -> None:
     gallery.unpacker.failure = InvalidError("invalid image: its layers cannot be unpacked")
     async with gallery.open() as images:
@@ -157,6 +165,21 @@ async def test_removal_takes_what_no_other_image_has(gallery: Gallery) -> None:
         await load(images, (TWO, ["two:1"]))
         await images.remove("two:1")
         assert gallery.files() == alone
+
+
+async def test_a_removal_leaves_the_files_of_what_is_just_being_added(gallery: Gallery) -> None:
+    async with gallery.open() as images, asyncio.TaskGroup() as tasks:
+        await load(images, (ONE, ["one:1"]))
+        gallery.unpacker.open.clear()
+        gallery.unpacker.waiting.clear()
+        loading = tasks.create_task(load(images, (EMPTY, ["empty:1"]), (TWO, ["two:1"])))
+        await gallery.unpacker.waiting.wait()  # the first is in place, and not yet remembered
+        await images.remove("one:1")
+        gallery.unpacker.open.set()
+        await loading
+        assert images.root(images.get("empty:1")).exists()
+        data = b"".join([each async for each in images.save(["empty:1", "two:1"])])
+        assert len(await images.load(pieces(data))) == 2
 
 
 async def test_prune_removes_what_is_chosen_and_not_used(gallery: Gallery) -> None:

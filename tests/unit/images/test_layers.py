@@ -27,6 +27,12 @@ def test_digest_and_size_are_those_of_the_archive_inside(tmp_path: Path, pack: C
     assert (found.diff_id, found.size) == (digest(DATA), 5001)
 
 
+def test_what_stands_behind_the_end_of_an_archive_counts(tmp_path: Path) -> None:
+    path = tmp_path / "layer"
+    path.write_bytes(DATA + bytes(3 << 20))
+    assert measure(path).diff_id == digest(DATA + bytes(3 << 20))
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_truncated_layer_is_refused(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     packed = pack(DATA)
