@@ -33,12 +33,17 @@ def _size(item: Record, full: bool) -> str:
     return f"{amount:.3g}{_UNITS[unit]}"
 
 
+def _since(item: Record, full: bool) -> str:
+    """How long ago; an image may not say."""
+    return ago(item.number("Created")) if item.number("Created") else "N/A"
+
+
 _COLUMNS = {
     "Repository": Column("REPOSITORY", text("Repository")),
     "Tag": Column("TAG", text("Tag")),
     "Digest": Column("DIGEST", text("Digest")),
     "ID": Column("IMAGE ID", id_column()),
-    "CreatedSince": Column("CREATED", lambda item, full: ago(item.number("Created"))),
+    "CreatedSince": Column("CREATED", _since),
     "CreatedAt": Column("CREATED AT", lambda item, full: local(item.number("Created"))),
     "Size": Column("SIZE", _size),
     "Labels": Column("LABELS", labels_column),
@@ -199,7 +204,7 @@ HISTORY = Kind(
     "Id",
     {
         "ID": Column("IMAGE", id_column()),
-        "CreatedSince": Column("CREATED", lambda item, full: ago(item.number("Created"))),
+        "CreatedSince": Column("CREATED", _since),
         "CreatedAt": Column("CREATED AT", lambda item, full: local(item.number("Created"))),
         "CreatedBy": Column("CREATED BY", _step),
         "Size": Column("SIZE", _size),

@@ -61,6 +61,12 @@ def test_images_are_a_table_of_their_names(run: Run, daemon: Pier, capfd: Captur
     ]
 
 
+def test_an_image_that_does_not_say_when_it_was_made_is_of_no_age(run: Run, daemon: Pier, capfd: Capture) -> None:
+    daemon.answers["GET /v1.51/images/json"] = reply(200, IMAGES[:1])
+    assert run("images", "--format", "{{.CreatedSince}}") == 0
+    assert capfd.readouterr().out == "N/A\nN/A\n"
+
+
 def test_digests_are_shown_where_there_are_some(run: Run, daemon: Pier, capfd: Capture) -> None:
     daemon.answers["GET /v1.51/images/json"] = reply(200, IMAGES)
     assert run("image", "ls", "--digests", "--format", "{{.Repository}} {{.Digest}}") == 0

@@ -239,7 +239,7 @@ async def test_a_pull_that_nobody_follows_ends_and_leaves_nothing(gallery: Galle
     async with gallery.open() as images:
         stream = images.pull(TOOL)
         await anext(stream)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     assert gallery.files() == set() and gallery.store.images == {}
 
 
