@@ -37,6 +37,16 @@ class Preferences:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many containers run, are paused, and are neither; and how many images there are."""
+
+    running: int
+    paused: int
+    stopped: int
+    images: int
+
+
 @dataclass(frozen=True)
 class Rooms:
     """The rooms behind the API."""
@@ -86,8 +96,9 @@ class Rooms:
         """Tell everybody what only the API knows."""
         self.engine.announce(Event(type, action, actor, now, tuple(attributes.items())))
 
-    def container_counts(self) -> tuple[int, int]:
-        """How many run, and how many do not."""
+    def counts(self) -> Counts:
+        """How many containers are in which state, and how many images there are."""
         states = [container.state.status for container in self.containers.all()]
-        running = states.count(Status.RUNNING)
-        return running, len(states) - running
+        running = states.count(Status.RUNNING) + states.count(Status.RESTARTING)
+        paused = states.count(Status.PAUSED)
+        return Counts(running, paused, len(states) - running - paused, len(self.images.all()))

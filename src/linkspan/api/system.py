@@ -1,10 +1,11 @@
-"""/_ping, /version, /info."""
+"""/_ping, /version, /info, /plugins, and searching for images."""
 
 from aiohttp import web
 
 from linkspan.api.bodies.system import InfoBody, VersionBody
 from linkspan.api.calls import NEWEST, OLDEST, Call, Route, answer, shown
 from linkspan.api.render.system import info_body, version_body
+from linkspan.model.errors import UnimplementedError
 
 _PING_HEADERS = {
     "Content-Type": "text/plain; charset=utf-8",
@@ -34,8 +35,8 @@ async def info(call: Call) -> web.StreamResponse:
             rooms.host,
             rooms.engine.config,
             id=rooms.engine.id,
-            counts=rooms.container_counts(),
-            images=len(rooms.images.all()),
+            counts=rooms.counts(),
+            unified=rooms.containers.abilities.unified,
             problems=rooms.engine.problems,
             now=call.now,
             debug=rooms.preferences.debug,
@@ -43,9 +44,27 @@ async def info(call: Call) -> web.StreamResponse:
     )
 
 
+async def plugins(call: Call) -> web.StreamResponse:
+    """GET /plugins: there are none."""
+    return answer([])
+
+
+async def search(call: Call) -> web.StreamResponse:
+    """GET /images/search."""
+    raise UnimplementedError("searching for images is not supported: look at the pages of the registry", field="term")
+
+
 ROUTES = (
     Route("HEAD", "/_ping", ping, "Whether the engine answers"),
     Route("GET", "/_ping", ping, "Whether the engine answers"),
     Route("GET", "/version", version, "Versions", {200: VersionBody}),
     Route("GET", "/info", info, "The engine and its machine", {200: InfoBody}),
+    Route("GET", "/plugins", plugins, "Plugins, of which there are none", query={"filters": "no effect"}),
+    Route(
+        "GET",
+        "/images/search",
+        search,
+        "Not supported",
+        query={"term": "what for", "limit": "how many", "filters": "JSON"},
+    ),
 )

@@ -70,9 +70,10 @@ class Swarm(Struct, rename=docker_name, kw_only=True):
 
 
 class Runtime(Struct, kw_only=True):
-    """A program that runs containers."""
+    """A program that runs containers, and what there is to know of it."""
 
     path: str
+    status: dict[str, str] = field(default_factory=dict)
 
 
 class Registries(Struct, rename=docker_name, kw_only=True):

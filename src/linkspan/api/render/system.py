@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from linkspan.api.bodies.system import (
     Component,
@@ -15,10 +16,20 @@ from linkspan.api.bodies.system import (
 )
 from linkspan.api.host import Host
 from linkspan.api.render.times import timestamp
+from linkspan.api.rooms import Counts
+from linkspan.containers.inits import find_init
+from linkspan.containers.runtime import find_programs
 from linkspan.model.config import Config
+from linkspan.model.errors import UnavailableError
 from linkspan.model.networks import Driver
 from linkspan.model.problems import Problem
 
+REASON = "org.linkspan.reason"
+"""The key under which a runtime says why it was chosen."""
+_REASONS = {
+    True: "crun before runc: version 2 of control groups is alone here",
+    False: "runc: crun refuses version 1 of control groups, also beside version 2",
+}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 """Go's names for what uname says."""
 
@@ -56,20 +67,21 @@ def info_body(
     config: Config,
     *,
     id: str,
-    counts: tuple[int, int],
-    images: int,
+    counts: Counts,
+    unified: bool,
     problems: Sequence[Problem],
     now: datetime,
     debug: bool,
 ) -> InfoBody:
-    """GET /info; `counts` are the containers that run, and all others, `images` how many images there are."""
-    running, others = counts
+    """GET /info; `unified` tells version 2 of control groups alone from everything else."""
+    runtimes, default = _runtimes(unified=unified)
     return InfoBody(
         id=id,
-        containers=running + others,
-        containers_running=running,
-        containers_stopped=others,
-        images=images,
+        containers=counts.running + counts.paused + counts.stopped,
+        containers_running=counts.running,
+        containers_paused=counts.paused,
+        containers_stopped=counts.stopped,
+        images=counts.images,
         plugins=Plugins(volume=["local"], network=[str(driver) for driver in Driver], log=["json-file"]),
         ipv4_forwarding=host.forwards(4),
         bridge_nf_iptables=host.filters_bridged(4),
@@ -86,9 +98,28 @@ def info_body(
         docker_root_dir=str(host.data_root),
         name=host.name,
         server_version=host.version,
-        runtimes={"runc": Runtime(path="runc")},
-        default_runtime="runc",
+        runtimes=runtimes,
+        default_runtime=default,
+        init_binary=_init(),
+        security_options=["name=seccomp,profile=builtin"],
         default_address_pools=[PoolBody(base=str(pool.base), size=pool.size) for pool in config.pools],
         firewall_backend=FirewallBody(driver=str(config.firewall)),
         warnings=[f"WARNING: {problem.subject}: {problem.message}" for problem in problems] or None,
     )
+
+
+def _runtimes(*, unified: bool) -> tuple[dict[str, Runtime], str]:
+    """The program that runs containers, and why it is this one; none while one is missing."""
+    try:
+        path = find_programs(unified=unified).runtime
+    except UnavailableError as error:
+        return {"none": Runtime(path="", status={REASON: f"{error.message}; {error.hint}"})}, "none"
+    name = Path(path).name
+    return {name: Runtime(path=path, status={REASON: _REASONS[unified]})}, name
+
+
+def _init() -> str:
+    try:
+        return find_init().name
+    except UnavailableError:
+        return ""
