@@ -9,6 +9,9 @@ from pathlib import Path
 
 from linkspan.model.errors import ConflictError, UnavailableError
 
+_LOOKS, _PAUSE = 10, 0.05
+"""How often, and after how many seconds, the process of an older pid file is looked for before it counts as alive."""
+
 
 def notify(state: str) -> None:
     """Tell systemd (sd_notify(3)), if it started us. `RELOADING=1` carries the time, to be told from an older one."""
@@ -45,9 +48,28 @@ def pid_file(path: Path) -> Iterator[None]:
 
 
 def _holder(path: Path) -> int | None:
-    """The living process that an older file names, unless it is this one."""
+    """The living process that an older file names, unless it is this one.
+
+    One that was killed a moment ago is given the time to end: its successor may be started before the kernel has
+    taken it apart.
+    """
     try:
         number = int(path.read_text())
     except (OSError, ValueError):
         return None
-    return number if number != os.getpid() and Path(f"/proc/{number}").exists() else None
+    if number == os.getpid():
+        return None
+    for _ in range(_LOOKS):
+        if not _lives(number):
+            return None
+        time.sleep(_PAUSE)
+    return number
+
+
+def _lives(number: int) -> bool:
+    """Whether there is such a process, and not only its exit status that nobody has asked for."""
+    try:
+        stat = Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

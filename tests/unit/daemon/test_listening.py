@@ -1,5 +1,6 @@
 import grp
 import os
+import signal
 import socket
 import stat
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_the_pid_file_goes_with_the_daemon(tmp_path: Path) -> None:
     assert not (tmp_path / "pid").exists()
 
 
+@pytest.mark.slow
 def test_a_living_process_keeps_its_pid_file(tmp_path: Path) -> None:
     (tmp_path / "pid").write_text("1")
     with pytest.raises(ConflictError, match="process with PID 1 is still running"), pid_file(tmp_path / "pid"):
@@ -106,3 +108,15 @@ def test_what_is_left_of_a_dead_daemon_is_replaced(content: str, tmp_path: Path)
     (tmp_path / "pid").write_text(content)
     with pid_file(tmp_path / "pid"):
         assert (tmp_path / "pid").read_text() == str(os.getpid())
+
+
+def test_a_process_that_was_just_killed_keeps_no_pid_file(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    child = os.posix_spawn("/bin/cat", ["cat"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)])
+    (tmp_path / "pid").write_text(str(child))
+    os.kill(child, signal.SIGKILL)  # and nobody asks for its exit status yet
+    with pid_file(tmp_path / "pid"):
+        assert (tmp_path / "pid").read_text() == str(os.getpid())
+    os.waitpid(child, 0)
+    os.close(reading)
+    os.close(writing)
