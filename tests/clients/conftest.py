@@ -2,11 +2,14 @@
 
 import asyncio
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.harbour import Harbour
+from tests.clients.shared import SharedHarbour, shared
+from tests.support.images import busybox, nginx
 
 
 @pytest.fixture
@@ -33,3 +36,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     asyncio.run(whole())
     return True
+
+
+@pytest.fixture(scope="module")
+def berth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHarbour]:
+    """One daemon with busybox and nginx for all tests of a module."""
+    root = tmp_path_factory.mktemp("berth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(root))
+        with shared(root, [(busybox(), ["busybox:latest"]), (nginx(), ["nginx:latest"])]) as found:
+            yield found

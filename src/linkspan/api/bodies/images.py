@@ -43,7 +43,11 @@ class ImageMetadata(Struct, rename=docker_name, kw_only=True):
 
 
 class ImageBody(Struct, rename=docker_name, kw_only=True):
-    """GET /images/{name}/json. `Config` has Docker's fields, without those that are empty."""
+    """GET /images/{name}/json. `Config` has Docker's fields, without those that are empty.
+
+    `ContainerConfig` left Docker's API with version 1.45; docker-compose 1.29, which asks for the newest version there
+    is, ends without it when it makes a container anew.
+    """
 
     id: str
     repo_tags: list[str]
@@ -54,6 +58,7 @@ class ImageBody(Struct, rename=docker_name, kw_only=True):
     docker_version: str
     author: str
     config: dict[str, Any]
+    container_config: dict[str, Any]
     architecture: str
     variant: str | UnsetType = UNSET
     os: str = field(name="Os")

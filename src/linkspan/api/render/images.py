@@ -70,6 +70,7 @@ def image_body(image: Image, root: str, *, old: bool) -> ImageBody:
         docker_version=image.docker_version,
         author=image.author,
         config=_config(image, old=old),
+        container_config=_config(image, old=True),
         architecture=image.platform.architecture,
         variant=image.platform.variant or UNSET,
         os=image.platform.os,

@@ -1,0 +1,205 @@
+"""docker-compose 1.29, as it is: a project of three services on two networks, from `up` to `down -v`."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.harbour import Outcome
+from tests.clients.shared import SharedHarbour
+
+
+def version() -> str:
+    """What docker-compose is here: Debian 12 has 1.29, Debian 13 a later one by the same name."""
+    if shutil.which("docker-compose") is None:
+        return "none"
+    return subprocess.run(["docker-compose", "version", "--short"], capture_output=True, text=True, check=True).stdout
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(not version().startswith("1."), reason=f"docker-compose 1 is not here, but {version()}"),
+]
+
+FILE = """\
+version: "2.4"
+services:
+  db:
+    image: busybox
+    command: ["sh", "-c", "echo db-started; mkdir -p /data/w; echo $$GREETING from db > /data/w/index.html;
+      exec httpd -f -p 80 -h /data/w"]
+    env_file: [db.env]
+    volumes: ["data:/data"]
+    healthcheck: {test: ["CMD", "test", "-e", "/data/w/index.html"], interval: 1s, timeout: 5s, retries: 20}
+    stop_signal: SIGKILL
+    networks:
+      back: {aliases: [database, store]}
+  web:
+    image: nginx
+    ports: ["18080:80", "127.0.0.1:18081:80"]
+    depends_on: {db: {condition: service_healthy}}
+    networks: [front, back]
+  cli:
+    image: busybox
+    command: ["sh", "-c", "wget -qO- http://store/; exec sleep 1000"]
+    environment: {MODE: test}
+    depends_on: [web]
+    stop_signal: SIGKILL
+    volumes: ["./src:/src:ro", "/scratch"]
+    networks: [back]
+networks:
+  front: {}
+  back: {driver: bridge, ipam: {config: [{subnet: 10.88.0.0/24}]}}
+volumes: {data: {}}
+"""
+
+
+class Project:
+    """The project, and docker-compose in its directory."""
+
+    def __init__(self, berth: SharedHarbour) -> None:
+        self.berth = berth
+        self.directory = berth.root / "proj"
+        (self.directory / "src").mkdir(parents=True)
+        (self.directory / "src" / "text").write_text("mine\n")
+        (self.directory / "db.env").write_text("# a comment\nGREETING=hello\n")
+        (self.directory / "docker-compose.yml").write_text(FILE)
+
+    def compose(self, *words: str) -> Outcome:
+        """Run docker-compose."""
+        address = f"DOCKER_HOST=unix://{self.berth.harbour.socket}"
+        file = str(self.directory / "docker-compose.yml")
+        env = ["env", f"HOME={self.berth.root}", "COMPOSE_HTTP_TIMEOUT=60", "COLUMNS=200", address]
+        return self.berth.run(*env, "docker-compose", "-f", file, "-p", "proj", *words)
+
+    def done(self, *words: str) -> str:
+        """What it prints when it succeeds."""
+        outcome = self.compose(*words)
+        assert outcome.status == 0, (words, outcome)
+        return outcome.out
+
+
+@pytest.fixture(scope="module")
+def project(berth: SharedHarbour) -> Iterator[Project]:
+    """The project, up."""
+    found = Project(berth)
+    up = found.compose("up", "-d")
+    assert up.status == 0, up
+    assert re.search(r"Creating network .proj_back. with driver .bridge.", up.err), up.err
+    assert all(re.search(f"Creating proj_{name}_1 *... done", up.err) for name in ("db", "web", "cli")), up.err
+    yield found
+    down = found.compose("down", "-v", "-t", "1")
+    assert down.status == 0, down
+
+
+def test_every_service_is_up_and_the_checked_one_healthy(project: Project) -> None:
+    rows = project.done("ps").splitlines()
+    for name, state in (("cli", "Up"), ("db", r"Up \(healthy\)"), ("web", "Up .*0.0.0.0:18080->80/tcp")):
+        assert any(re.match(f"proj_{name}_1 .* {state}", row) for row in rows), rows
+
+
+def test_a_second_up_changes_nothing(project: Project) -> None:
+    before = project.berth.done("ps", "-q", "--no-trunc")
+    again = project.compose("up", "-d")
+    assert again.status == 0 and again.err.count("is up-to-date") == 3, again
+    assert project.berth.done("ps", "-q", "--no-trunc") == before
+
+
+def test_logs_have_the_names_of_their_services(project: Project) -> None:
+    assert re.search(r"^cli_1 +\| hello from db$", project.done("logs", "--no-color"), re.MULTILINE)
+    assert project.done("logs", "--no-color", "--tail", "1", "db").endswith("db_1   | db-started")
+
+
+@pytest.mark.parametrize("name", ["store", "database", "db", "proj_db_1", "web"])
+def test_services_reach_each_other_by_name(project: Project, name: str) -> None:
+    wanted = "nginx serves" if name == "web" else "hello from db"
+    assert project.done("exec", "-T", "cli", "wget", "-qO-", f"http://{name}/") == wanted
+
+
+def test_exec_gives_input_output_and_the_exit_status(project: Project) -> None:
+    failed = project.compose("exec", "-T", "cli", "sh", "-c", "cat /src/text; echo $MODE; exit 3")
+    assert (failed.status, failed.out) == (3, "mine\ntest")
+    read_only = project.compose("exec", "-T", "cli", "touch", "/src/new")
+    assert read_only.status == 1 and "Read-only file system" in read_only.err
+
+
+def test_published_ports_are_told_and_lead_to_the_service(project: Project) -> None:
+    assert project.done("port", "web", "80").splitlines()[0] in ("0.0.0.0:18080", "127.0.0.1:18081")
+    assert project.berth.run("curl", "-s", "http://127.0.0.1:18081").out == "nginx serves"
+    fetched = project.berth.wait(
+        project.berth.harbour.neighbour.run("curl", "-s", f"http://{project.berth.harbour.address}:18080")
+    )
+    assert "nginx serves" in str(fetched)
+
+
+def test_networks_are_bridges_named_by_their_id(project: Project) -> None:
+    front, back = json.loads(project.berth.done("network", "inspect", "proj_front", "proj_back"))
+    for network in (front, back):
+        assert project.berth.run("ip", "link", "show", f"br-{network['Id'][:12]}").status == 0
+        assert network["Labels"]["com.docker.compose.project"] == "proj"
+    assert back["IPAM"]["Config"][0]["Subnet"] == "10.88.0.0/24"
+
+
+def test_processes_are_listed_by_service(project: Project) -> None:
+    assert re.search(r"proj_cli_1.*sleep 1000.*proj_db_1.*httpd -f", project.done("top"), re.DOTALL)
+
+
+def test_a_service_grows_and_shrinks(project: Project) -> None:
+    project.done("up", "-d", "--scale", "cli=3")
+    assert len(project.done("ps", "-q", "cli").split()) == 3
+    deprecated = project.compose("scale", "cli=1")
+    assert deprecated.status == 0 and len(project.done("ps", "-q", "cli").split()) == 1
+
+
+def test_one_off_runs_leave_nothing(project: Project) -> None:
+    once = project.compose("run", "--rm", "-T", "cli", "sh", "-c", "wget -qO- http://store/; exit 4")
+    assert (once.status, once.out) == (4, "hello from db")
+    assert "run" not in project.berth.done("ps", "-a", "--format", "{{.Names}}")
+
+
+def test_a_service_is_stopped_started_and_restarted(project: Project) -> None:
+    project.done("stop", "-t", "1", "web")
+    assert re.search(r"proj_web_1 .* Exit 0", project.done("ps"))
+    project.done("start", "web")
+    project.done("restart", "-t", "1", "web")
+    assert project.done("exec", "-T", "cli", "wget", "-qO-", "http://web/") == "nginx serves"
+    project.done("pause", "cli")
+    assert "Paused" in project.done("ps")
+    project.done("unpause", "cli")
+    project.done("kill", "-s", "KILL", "cli")
+    assert re.search(r"proj_cli_1 .* Exit 137", project.done("ps"))
+    project.done("up", "-d")
+
+
+def test_what_changed_is_made_anew_with_its_volumes(project: Project) -> None:
+    scratch = "'{{range .Mounts}}{{if eq .Destination \"/scratch\"}}{{.Name}}{{end}}{{end}}'"
+    before = project.berth.done("inspect", "-f", scratch, "proj_cli_1"), project.done("ps", "-q", "cli")
+    file = project.directory / "docker-compose.yml"
+    file.write_text(FILE.replace("MODE: test", "MODE: changed"))
+    again = project.compose("up", "-d")
+    assert again.status == 0 and "Recreating proj_cli_1" in again.err and "proj_db_1 is up-to-date" in again.err
+    after = project.berth.done("inspect", "-f", scratch, "proj_cli_1"), project.done("ps", "-q", "cli")
+    assert before[0] == after[0] and before[1] != after[1]
+    assert project.done("exec", "-T", "cli", "sh", "-c", "echo $MODE") == "changed"
+
+
+def test_events_are_told_as_compose_writes_them(project: Project) -> None:
+    project.done("restart", "-t", "0", "cli")
+    filters = ("--filter", "label=com.docker.compose.service=cli", "--filter", "type=container")
+    shown = ("--format", "{{.Action}} {{.Actor.Attributes.name}}")
+    told = project.berth.done("events", "--since", "1m", "--until", "-1s", *filters, *shown).splitlines()
+    assert told[-5:] == [f"{action} proj_cli_1" for action in ("kill", "die", "stop", "start", "restart")]
+
+
+def test_down_leaves_nothing(project: Project) -> None:
+    down = project.compose("down", "-v", "-t", "1")
+    assert down.status == 0 and "Removing volume proj_data" in down.err, down
+    berth = project.berth
+    assert berth.done("ps", "-aq") == ""
+    assert berth.done("volume", "ls", "-q", "--filter", "label=com.docker.compose.project=proj") == ""
+    assert sorted(berth.done("network", "ls", "--format", "{{.Name}}").split()) == ["bridge", "host", "none"]
+    assert "br-" not in berth.run("ip", "link").out
