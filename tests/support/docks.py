@@ -120,6 +120,14 @@ class Dock:
                     return
         raise AssertionError(f"{reference} ended without writing {text!r}: {seen!r}")
 
+    async def settle(self, id: str) -> None:
+        """Wait until what is being done about a container that has ended is done."""
+        life = self.containers._register.lives[id]
+        if self.ended(id):
+            await self.containers.wait(id)
+        async with life.lock:  # its status comes before its bundle goes
+            return
+
     def ended(self, id: str) -> bool:
         """Whether a container that is remembered as running has ended, which is being dealt with."""
         life = self.containers._register.lives[id]

@@ -23,8 +23,7 @@ async def test_a_death_at_any_step_leaves_nothing(place: Dock, first: int) -> No
         await place.open()
         for container in place.containers.all():
             assert container.state.status in (Status.CREATED, Status.RUNNING, Status.EXITED)
-            if place.ended(container.id):
-                await asyncio.wait_for(place.containers.wait(container.id), PATIENCE)
+            await asyncio.wait_for(place.settle(container.id), PATIENCE)
         assert place.leftovers() == [], f"step {step}"
         await place.empty()
         assert place.leftovers() == [], f"step {step}"
