@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,18 +146,21 @@ class Harbour:
         assert process.returncode is not None
         return Outcome(process.returncode, out.decode(errors="replace").strip(), err.decode(errors="replace").strip())
 
-    def docker_command(self, *words: str) -> list[str]:
+    def docker_command(self, *words: str, env: Mapping[str, str] = {}) -> list[str]:
         """The docker command with its words; its home is the test's directory."""
-        return ["env", f"HOME={self.root}", f"DOCKER_HOST=unix://{self.socket}", "docker", *words]
+        variables = [f"{name}={value}" for name, value in env.items()]
+        return ["env", f"HOME={self.root}", f"DOCKER_HOST=unix://{self.socket}", *variables, "docker", *words]
 
     async def docker(self, *words: str, stdin: bytes = b"") -> Outcome:
         """Run the docker command."""
         return await self.run(*self.docker_command(*words), stdin=stdin)
 
-    async def start_docker(self, *words: str) -> Process:
+    async def start_docker(self, *words: str, env: Mapping[str, str] = {}) -> Process:
         """Start the docker command; what it prints can be read."""
         pipe = asyncio.subprocess.PIPE
-        return await spawn(self.docker_command(*words), self.machine.namespace, stdin=pipe, stdout=pipe, stderr=pipe)
+        return await spawn(
+            self.docker_command(*words, env=env), self.machine.namespace, stdin=pipe, stdout=pipe, stderr=pipe
+        )
 
     async def create(self, name: str, *argv: str, **fields: Any) -> str:
         """A container with our root file system; the docker command has no words for that."""

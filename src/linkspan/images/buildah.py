@@ -32,7 +32,8 @@ _SETTINGS = {
 
 _COMPLAINT = re.compile(r"(?:Error: |[Ee]rror building |time=\S+ level=(?:error|fatal) )")
 _ECHO = re.compile(r"subprocess exited with status \d+$")
-_FAILED_STEP = re.compile(r'STEP ("(?:[^"\\]|\\.)*"): (?:.*: )?exit status (\d+)$')
+_STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)")
+_FAILED_STEP = re.compile(r"[Bb]uilding at STEP .*: exit status (\d+)$")
 _MISSING = re.compile(r'copier: stat: "/?([^"]+)": no such file or directory')
 _UNKNOWN = re.compile(r'Unknown instruction: "([^"]*)"')
 _REQUEST = re.compile(r"error during bulk transfer for copier\.request\{.*\}: (?=copier: )")
@@ -77,9 +78,12 @@ class Buildah:
             env=_environment(site),
         )
         held: list[str] = []
+        step = ""
         async with running as process:
             assert process.stdout is not None
             async for line in _lines(process.stdout):
+                if match := _STEP.match(line):
+                    step = match[1]
                 if _COMPLAINT.match(line):
                     held.append(line)
                 elif not _ECHO.match(line):
@@ -87,7 +91,7 @@ class Buildah:
                         yield said
                     held.clear()
             if await process.wait() != 0:
-                raise failure_of("\n".join(held), site)
+                raise failure_of("\n".join(held), step, site)
 
     async def hand_over(self, id: str, into: Bundle, site: Site) -> None:
         """See `BuildTool.hand_over`."""
@@ -162,13 +166,13 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
         yield rest.decode(errors="replace")
 
 
-def failure_of(text: str, site: Site) -> BuildError:
-    """What buildah complained about, in Docker's words where it has some."""
+def failure_of(text: str, step: str, site: Site) -> BuildError:
+    """What buildah complained about at an instruction, in Docker's words where it has some."""
     errors = [line.removeprefix("Error: ") for line in text.splitlines() if line.startswith("Error: ")]
     said = errors[-1] if errors else programs.complaint(text)
     if match := _FAILED_STEP.search(said):
-        status = int(match[2])
-        return BuildError(f"The command '{_command(match[1])}' returned a non-zero code: {status}", status=status)
+        status = int(match[1])
+        return BuildError(f"The command '{_command(step)}' returned a non-zero code: {status}", status=status)
     if match := _UNKNOWN.search(said):
         return BuildError(f"dockerfile parse error: unknown instruction: {match[1]}")
     if match := _MISSING.search(said):
@@ -181,10 +185,10 @@ def failure_of(text: str, site: Site) -> BuildError:
 
 
 def _command(step: str) -> str:
-    """What a quoted `RUN` instruction runs."""
+    """What a `RUN` instruction runs."""
+    text = re.sub(r"^\S+\s+(?:--\S+\s+)*", "", step)
     try:
-        text = str(json.loads(step)).partition(" ")[2].strip()
         words = json.loads(text) if text.startswith("[") else ["/bin/sh", "-c", text]
     except ValueError:
-        return step
+        return text
     return " ".join(map(str, words))

@@ -166,33 +166,37 @@ def test_the_program_is_heard_in_dockers_words(line: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message", "status"),
+    ("said", "step", "message", "status"),
     [
         (
             'Error: building at STEP "RUN exit 7": exit status 7',
+            "RUN --mount=type=cache,target=/x exit 7",
             "The command '/bin/sh -c exit 7' returned a non-zero code: 7",
             7,
         ),
         (
             'Error: building at STEP "RUN [\\"a\\",\\"b\\"]": while running runtime: exit status 1',
+            'RUN ["a", "b"]',
             "The command 'a b' returned a non-zero code: 1",
             1,
         ),
         (
             'Error: building at STEP "COPY nix /": checking on sources under "/s/context": copier: stat: "/nix": '
             "no such file or directory",
+            "COPY nix /",
             "COPY failed: file not found in build context or excluded by .dockerignore: stat nix: file does not exist",
             0,
         ),
         (
             'time="x" level=error msg="noise"\nError: building at STEP "RUNX ": Build error: Unknown instruction: '
             '"RUNX" &imagebuilder.Step{}',
+            "RUNX ",
             "dockerfile parse error: unknown instruction: RUNX",
             0,
         ),
-        ('Error: building at STEP "ADD x": reading "/s/context/x": no', 'reading "/context/x": no', 0),
+        ('Error: building at STEP "ADD x": reading "/s/context/x": no', "ADD x /", 'reading "/context/x": no', 0),
     ],
 )
-def test_what_failed_is_said_in_dockers_words(said: str, message: str, status: int) -> None:
-    failure = failure_of(said, Site(Path("/s"), Path("/w")))
+def test_what_failed_is_said_in_dockers_words(said: str, step: str, message: str, status: int) -> None:
+    failure = failure_of(said, step, Site(Path("/s"), Path("/w")))
     assert (failure.message, failure.status) == (message, status)

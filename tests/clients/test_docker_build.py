@@ -1,0 +1,142 @@
+"""`docker build` by the classic builder, through buildah: real layers, a cache, and Docker's words."""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.clients.harbour import Outcome
+from tests.clients.shared import SharedHarbour
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),
+]
+
+DOCKERFILE = """\
+ARG BASE=nosuch
+FROM ${BASE} AS one
+ARG WHO=nobody
+RUN echo "hello $WHO" > /hello && chmod 4755 /hello && ls /proc | grep -cx '[0-9]*' > /count
+FROM busybox
+COPY --from=one /hello /count /said/
+COPY --chown=1000 files /files
+ENV PLACE=here
+HEALTHCHECK --interval=5s CMD true
+USER ann
+CMD cat /said/hello
+"""
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "text").write_text("mine\n")
+    (tmp_path / "files" / "secret").write_text("no\n")
+    (tmp_path / ".dockerignore").write_text("**/secret\n")
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    return tmp_path
+
+
+def build(berth: SharedHarbour, *words: str, stdin: bytes = b"") -> Outcome:
+    env = ["env", "DOCKER_BUILDKIT=0", *berth.harbour.docker_command("build", *words)]
+    return berth.run(*env, stdin=stdin)
+
+
+def test_stages_arguments_labels_and_names(berth: SharedHarbour, context: Path) -> None:
+    words = ("-t", "app:1", "-t", "app:2", "--build-arg", "BASE=busybox", "--build-arg", "WHO=you", "--label", "k=v")
+    built = build(berth, *words, str(context))
+    assert built.status == 0, built
+    assert re.search(r"Step 1/\d+ : FROM busybox AS one.*Step \d+/\d+ : CMD cat /said/hello", built.out, re.DOTALL)
+    assert re.search(
+        r"Successfully built [0-9a-f]{12}\nSuccessfully tagged app:1\nSuccessfully tagged app:2$", built.out
+    )
+    assert berth.done("run", "--rm", "app:1") == "hello you"
+    shown = "{{.Config.Env}} {{.Config.User}} {{.Config.Labels.k}} {{.Config.Healthcheck.Test}}"
+    assert berth.done("inspect", "-f", shown, "app:2") == "[PATH=/bin PLACE=here] ann v [CMD-SHELL true]"
+    listed = berth.done("run", "--rm", "app:1", "ls", "-ln", "/said/hello", "/files/")
+    assert re.search(r"-rwsr-xr-x .* 0 +0 .*/said/hello", listed) and re.search(r" 1000 .* text$", listed, re.MULTILINE)
+    assert "secret" not in listed
+    assert int(berth.done("run", "--rm", "app:1", "cat", "/said/count")) < 10, "a build sees its own processes only"
+
+
+def test_a_step_that_was_made_before_comes_from_the_cache(berth: SharedHarbour) -> None:
+    text = b"FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /id\n"
+    first, second = (build(berth, "-t", f"cached:{number}", "-", stdin=text) for number in (1, 2))
+    assert first.status == second.status == 0
+    assert "Using cache" not in first.out and "---> Using cache" in second.out
+    ids = berth.done("images", "-q", "cached").split()
+    assert ids[0] == ids[1]
+    third = build(berth, "--no-cache", "-q", "-", stdin=text)
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", third.out) and ids[0] not in third.out
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "status", "said"),
+    [
+        ("FROM busybox\nRUN exit 7", 7, r"The command '/bin/sh -c exit 7' returned a non-zero code: 7"),
+        ('FROM busybox\nRUN ["false"]', 1, r"The command 'false' returned a non-zero code: 1"),
+        ("FROM busybox\nCOPY nosuch /", 1, r"COPY failed: file not found in build context"),
+        ("FROM busybox\nNOSUCH x", 1, r"unknown instruction: NOSUCH"),
+        ("FROM busybox\nFROM INVALID", 1, r"repository name \(library/INVALID\) must be lowercase"),
+        ("FROM 127.0.0.1:1/nosuch", 1, r"connection refused"),
+        ("# nothing", 1, r"the Dockerfile .* cannot be empty"),
+    ],
+)
+def test_what_fails_is_said_in_dockers_words(berth: SharedHarbour, dockerfile: str, status: int, said: str) -> None:
+    before = berth.done("images", "-aq")
+    failed = build(berth, "-", stdin=dockerfile.encode())
+    assert failed.status == status and re.search(said, failed.err), failed
+    assert berth.done("images", "-aq") == before
+
+
+def test_a_target_a_dockerfile_from_elsewhere_and_an_image_by_its_id(berth: SharedHarbour, context: Path) -> None:
+    id = berth.done("images", "-q", "busybox")
+    elsewhere = context.parent / "elsewhere.dockerfile"
+    elsewhere.write_text(f"FROM {id} AS first\nCMD echo first\nFROM first\nRUN false\n")
+    built = build(berth, "-t", "target", "--target", "first", "-f", str(elsewhere), str(context))
+    assert built.status == 0, built
+    assert berth.done("run", "--rm", "target") == "first"
+    elsewhere.unlink()
+
+
+def test_a_build_without_a_network_has_none(berth: SharedHarbour) -> None:
+    text = b"FROM busybox\nRUN ip -o link | wc -l > /links\nCMD cat /links\n"
+    for name, network in (("with", "host"), ("without", "none")):
+        built = build(berth, "--no-cache", "-t", name, "--network", network, "-", stdin=text)
+        assert built.status == 0, built
+    assert int(berth.done("run", "--rm", "without")) == 1 < int(berth.done("run", "--rm", "with"))
+
+
+def test_a_build_ends_with_its_client(berth: SharedHarbour) -> None:
+    async def leave() -> None:
+        building = await berth.harbour.start_docker("build", "-", env={"DOCKER_BUILDKIT": "0"})
+        assert building.stdin is not None and building.stdout is not None
+        building.stdin.write(b"FROM busybox\nRUN echo begun; sleep 1000\n")
+        building.stdin.close()
+        async with asyncio.timeout(20):
+            while await building.stdout.readline() != b"begun\n":
+                pass
+        building.kill()
+        await building.wait()
+
+    berth.wait(leave())
+    for _ in range(100):  # what a build keeps cannot be pruned while it runs
+        if berth.docker("builder", "prune", "-f").status == 0:
+            break
+    assert berth.done("builder", "prune", "-f") == "Total reclaimed space: 0B"
+
+
+def test_what_builds_keep_is_shown_and_pruned(berth: SharedHarbour) -> None:
+    assert build(berth, "-", stdin=b"FROM busybox\nRUN touch /kept\n").status == 0
+    assert re.search(r"Build Cache +1 +0 +[0-9.]+MB", berth.done("system", "df"))
+    assert re.search(r"Total reclaimed space: [0-9.]+MB", berth.done("builder", "prune", "-f"))
+    assert re.search(r"Build Cache +0 +0 +0B", berth.done("system", "df"))
+
+
+def test_nothing_is_left_mounted_or_running(berth: SharedHarbour) -> None:
+    assert str(berth.root / "data") not in Path("/proc/mounts").read_text()
+    assert not list((berth.root / "data" / "images" / "tmp").iterdir())
