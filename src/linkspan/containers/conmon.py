@@ -59,7 +59,7 @@ class Conmon:
             *streams(tty=wanted.tty, stdin=wanted.open_stdin, stay_open=wanted.tty or not wanted.stdin_once),
         ]
         with _incoming() as sync:
-            said = await self._run(argv, {"_OCI_SYNCPIPE": sync})
+            said = await self._run(argv, {"_OCI_SYNCPIPE": sync}, places.bundle)
             return number(await sync.line(_MESSAGE_LIMIT), said)
 
     async def start(self, id: str, pid: int) -> None:
@@ -111,7 +111,7 @@ class Conmon:
             *streams(tty=request.tty, stdin=request.attach_stdin, stay_open=False),
         ]
         try:
-            await session.ready(await self._run(argv, session.pipes))
+            await session.ready(await self._run(argv, session.pipes, bundle))
         except BaseException:
             session.close()
             raise
@@ -125,14 +125,18 @@ class Conmon:
             *("--runtime", self._programs.runtime, "--runtime-arg", "--root", "--runtime-arg", str(self._root)),
         )
 
-    async def _run(self, argv: Sequence[str], pipes: Mapping[str, Incoming | Outgoing]) -> str:
-        """Start conmon and wait until it has left our process; returns what it said."""
+    async def _run(self, argv: Sequence[str], pipes: Mapping[str, Incoming | Outgoing], bundle: Path) -> str:
+        """Start conmon and wait until it has left our process; returns what it said.
+
+        It works in the bundle: whatever else it writes, such as an empty file `oom`, is there.
+        """
         descriptors = {name: pipe.far for name, pipe in pipes.items()}
         env = {"PATH": PATH, "TZ": "UTC", **{name: str(fd) for name, fd in descriptors.items()}}
         process = await self._host.spawn(
             argv,
             sandbox=None,
             env=env,
+            cwd=bundle,
             stdin=_QUIET,
             stdout=_QUIET,
             stderr=_PIPE,
