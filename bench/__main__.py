@@ -20,6 +20,7 @@ from bench import (
     ranges,
     relay,
     share,
+    stock,
     takeover,
 )
 from bench.figures import Row
@@ -39,6 +40,7 @@ MEASUREMENTS: dict[str, Callable[[Rooms], Awaitable[Sequence[Row | str]]]] = {
     "command": commands.compare,
     "names": names.compare,
     "relay": relay.compare,
+    "stock": stock.compare,
 }
 """What is measured by name: rows, and notes on what could not be measured."""
 

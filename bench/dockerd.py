@@ -95,7 +95,7 @@ def daemon(room: Room, place: Path) -> Iterator[Docker]:
         docker = Docker(place / "socket")
         _wait(docker, process, place / "log")
         docker.first = child(process.pid)
-        docker.call("POST", "/images/create?fromSrc=-&repo=box", data=_image())
+        docker.call("POST", "/images/create?fromSrc=-&repo=box", data=image())
         yield docker
     finally:
         end(process)
@@ -112,7 +112,7 @@ def _wait(docker: Docker, process: "subprocess.Popen[bytes]", log: Path) -> None
     raise DockerError(f"dockerd does not start: {log.read_text()[-2000:]}")
 
 
-def _image() -> bytes:
+def image() -> bytes:
     """A file system with busybox in it."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from bench.rooms import Rooms
 
 FIRST_PORT = 20_000
 LINKSPAN = str(Path(sys.executable).with_name("linkspan"))
+_PORTION = 1 << 20
 _SLEEP = ["/bin/busybox", "sleep", "100000"]
 
 
@@ -27,6 +28,7 @@ class Side:
 
     client: Client
     first: int
+    daemon: int
     root: Mapping[str, object]
     times: dict[str, list[float]] = field(default_factory=dict)
 
@@ -57,12 +59,28 @@ class Side:
         self.times.setdefault(what, []).append(time.perf_counter() - start)
 
     def command(self, program: str, *words: str) -> None:
-        """Run a command as a client of this daemon, with an empty configuration."""
+        """Run a command as a client of this daemon, with an empty configuration; what it prints is read and dropped."""
+        process = self._start(program, words, subprocess.DEVNULL)
+        assert process.stdout is not None and process.stderr is not None
+        while process.stdout.read(_PORTION):
+            pass
+        said = process.stderr.read()
+        if process.wait():
+            raise RuntimeError(f"{program} {' '.join(words)}: {said.decode()}")
+
+    def docker(self, *words: str) -> None:
+        """The stock client."""
+        self.command("docker", *words)
+
+    def docker_process(self, *words: str) -> "subprocess.Popen[bytes]":
+        """The stock client, with pipes."""
+        return self._start("docker", words, subprocess.PIPE)
+
+    def _start(self, program: str, words: Sequence[str], stdin: int) -> "subprocess.Popen[bytes]":
         home, host = str(self.client.path.parent), f"unix://{self.client.path}"
         environment = {"PATH": os.environ["PATH"], "HOME": home, "DOCKER_HOST": host}
-        outcome = subprocess.run([program, *words], env=environment, capture_output=True, check=False)
-        if outcome.returncode:
-            raise RuntimeError(f"{program} {' '.join(words)}: {outcome.stderr.decode()}")
+        pipe = subprocess.PIPE
+        return subprocess.Popen([program, *words], env=environment, stdin=stdin, stdout=pipe, stderr=pipe)
 
 
 @contextmanager
@@ -70,14 +88,14 @@ def sides(rooms: Rooms) -> Iterator[tuple[Side, Side | None, list[str]]]:
     """Ours, dockerd when it is installed, and a note when it is not."""
     with ExitStack() as stack:
         ours = stack.enter_context(linkspan(stack.enter_context(rooms.room()), rooms.directory()))
-        mine = Side(ours.client, ours.space.first, {"Rootfs": str(ours.rootfs)})
+        mine = Side(ours.client, ours.space.first, ours.pid, {"Rootfs": str(ours.rootfs)})
         try:
             dockerd.check_installed()
         except dockerd.DockerError as error:
             yield mine, None, [f"ours without Docker's beside it: {error}"]
             return
         docker = stack.enter_context(dockerd.daemon(stack.enter_context(rooms.room()), rooms.directory()))
-        yield mine, Side(docker, docker.first, {"Image": "box"}), []
+        yield mine, Side(docker, docker.first, docker.first, {"Image": "box"}), []
 
 
 def beside(what: str, limit: float | None, ours: list[float], theirs: list[float] | None) -> Row:
