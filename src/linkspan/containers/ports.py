@@ -64,6 +64,10 @@ class Host(Protocol):
         """Every process in a control group."""
         ...
 
+    async def frozen(self, path: str) -> bool:
+        """Whether the processes of a control group are frozen."""
+        ...
+
     async def usage(self, path: str, pid: int, *, links: bool) -> Usage:
         """What a control group uses, and with `links` what the interfaces of a process in it have carried."""
         ...

@@ -11,6 +11,7 @@ from linkspan.containers.ending import Ender
 from linkspan.containers.failures import RuntimeFailureError
 from linkspan.containers.monitor import Monitor, end_strays, named_by_programs
 from linkspan.containers.register import Life
+from linkspan.containers.spec import cgroup
 from linkspan.containers.trees import remove_tree
 from linkspan.model.containers import Status
 from linkspan.model.errors import LinkspanError
@@ -46,10 +47,20 @@ async def take_over(context: Context, ender: Ender, connector: Connector) -> Fou
         tasks.create_task(_sweep(context, in_use), name="sweep containers")
         tasks.create_task(_sweep_execs(context, running), name="sweep execs")
         tasks.create_task(context.sandboxes.sweep(), name="sweep sandboxes")
+        tasks.create_task(_see_frozen(context, running), name="see which containers are paused")
     for life in context.register.all():
         await _settle(context, ender, life)
         await _reconcile(connector, life)
     return Found(running, ended)
+
+
+async def _see_frozen(context: Context, running: Sequence[Life]) -> None:
+    """Whether a container is paused is decided by its control group: we may have died between that and our note."""
+    for life in running:
+        container = life.container
+        status = Status.PAUSED if await context.host.frozen(cgroup(container.id)) else Status.RUNNING
+        if status is not container.state.status:
+            await context.register.save(life, replace(container, state=replace(container.state, status=status)))
 
 
 async def _sweep(context: Context, in_use: frozenset[str]) -> None:

@@ -78,6 +78,15 @@ def processes(path: str) -> Sequence[int]:
     return sorted({pid for place in places(path) for group, _, _ in os.walk(place) for pid in _members(group)})
 
 
+def frozen(path: str, root: Path = CGROUPS) -> bool:
+    """Whether the processes of a group are frozen, or about to be."""
+    group = path.lstrip("/")
+    first, second = root / "freezer" / group / "freezer.state", root / group / "cgroup.freeze"
+    with suppress(OSError):
+        return (second if unified(root) else first).read_text().strip() in ("1", "FROZEN", "FREEZING")
+    return False
+
+
 def _members(group: str) -> Iterator[int]:
     with suppress(FileNotFoundError):
         yield from (int(line) for line in Path(group, "cgroup.procs").read_text().split())

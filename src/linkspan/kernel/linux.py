@@ -193,6 +193,10 @@ class LinuxKernel:
         """Every process in a control group."""
         return await asyncio.to_thread(cgroups.processes, path)
 
+    async def frozen(self, path: str) -> bool:
+        """Whether the processes of a control group are frozen."""
+        return await asyncio.to_thread(cgroups.frozen, path)
+
     async def usage(self, path: str, pid: int, *, links: bool) -> Usage:
         """What a control group uses. Files are read beside the kernel thread, which changes things."""
         return await asyncio.to_thread(usage, path, pid, links=links)

@@ -157,6 +157,16 @@ async def test_a_paused_container_is_taken_over_stopped_and_removed(place: Dock)
     await place.containers.remove(second.id, force=True)
 
 
+async def test_what_is_frozen_is_seen_even_when_it_was_not_noted(place: Dock) -> None:
+    box = await place.run()
+    await place.containers._freezer._told("pause", place.containers._register.get(box.id))
+    await place.close()
+    await place.open()
+    assert place.containers.get(box.id).state.status is Status.PAUSED
+    await place.containers.unpause(box.id)
+    assert await place.exec(box.id, "echo", "on") == (0, b"on\n")
+
+
 async def test_usage_is_measured(place: Dock) -> None:
     box = await place.run("sh", "-c", "while :; do :; done", resources=Resources(memory=64 * MIB, pids=10))
     before = (await place.containers.meter.measure(box.id)).usage

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from linkspan.kernel.cgroups import lacking
+from linkspan.kernel.cgroups import frozen, lacking
 from linkspan.kernel.usage import usage
 from linkspan.model.usage import BlockUsage, CpuUsage, LinkUsage
 
@@ -81,3 +81,11 @@ def test_what_cannot_be_limited(tmp_path: Path) -> None:
     assert second == {"swappiness", "oom_kill_disable", "cpuset_cpus", "cpuset_mems"}
     first = lacking(tree(tmp_path / "first", {"memory/memory.limit_in_bytes": "", "pids/cgroup.procs": ""}))
     assert "memory" not in first and "pids" not in first and "memory_swap" in first and "blkio_weight" in first
+
+
+def test_what_is_frozen(tmp_path: Path) -> None:
+    second = {"cgroup.controllers": "", "x/cgroup.freeze": "1\n", "y/cgroup.freeze": "0\n"}
+    first = {"freezer/x/freezer.state": "FROZEN\n", "freezer/y/freezer.state": "THAWED\n"}
+    for name, files in (("second", second), ("first", first)):
+        root = tree(tmp_path / name, files)
+        assert [frozen(path, root) for path in ("/x", "/y", "/gone")] == [True, False, False]
