@@ -4,7 +4,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -63,6 +64,7 @@ class Project:
 
     def __init__(self, berth: SharedHarbour) -> None:
         self.berth = berth
+        self.began = "0"
         self.directory = berth.root / "proj"
         (self.directory / "src").mkdir(parents=True)
         (self.directory / "src" / "text").write_text("mine\n")
@@ -87,6 +89,7 @@ class Project:
 def project(berth: SharedHarbour) -> Iterator[Project]:
     """The project, up."""
     found = Project(berth)
+    found.began = str(time.time())
     up = found.compose("up", "-d")
     assert up.status == 0, up
     assert re.search(r"Creating network .proj_back. with driver .bridge.", up.err), up.err
@@ -94,6 +97,40 @@ def project(berth: SharedHarbour) -> Iterator[Project]:
     yield found
     down = found.compose("down", "-v", "-t", "1")
     assert down.status == 0, down
+
+
+def test_events_of_up_come_in_dockers_order(project: Project) -> None:
+    told = [_told(text) for text in project.berth.done(*_EVENTS, "--since", project.began).splitlines()]
+    checks = ("container exec_", "container health_status", "image ")
+    assert [text for text in told if not text.startswith(checks)] == [
+        "network create proj_back",
+        "network create proj_front",
+        "volume create",
+        *_life("db", "back", volumes=["/data"]),
+        *_life("web", "back", "front"),
+        "volume create",
+        *_life("cli", "back", volumes=["/scratch"]),
+    ]
+    assert told.index("container health_status: healthy proj_db_1") < told.index("container create proj_web_1")
+
+
+_EVENTS = ("events", "--until", "-1s", "--format", "{{json .}}")
+
+
+def _told(text: str) -> str:
+    event = json.loads(text)
+    found = event["Actor"]["Attributes"]
+    return f"{event['Type']} {event['Action']} {found.get('name') or found.get('destination', '')}".strip()
+
+
+def _life(service: str, *networks: str, volumes: Sequence[str] = ()) -> list[str]:
+    """What is told of a service that is created and started."""
+    return [
+        f"container create proj_{service}_1",
+        *(f"network connect proj_{network}" for network in networks),
+        *(f"volume mount {place}" for place in volumes),
+        f"container start proj_{service}_1",
+    ]
 
 
 def test_every_service_is_up_and_the_checked_one_healthy(project: Project) -> None:
