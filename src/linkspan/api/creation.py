@@ -82,6 +82,7 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
         pid=host.pid_mode,
         uts=host.uts_mode,
         cgroup_namespace=host.cgroupns_mode,
+        cgroup_parent=host.cgroup_parent,
         oom_score_adj=host.oom_score_adj,
         volumes_from=tuple(host.volumes_from),
     )
@@ -91,7 +92,6 @@ def warnings(body: ContainerCreate, lacking: frozenset[str]) -> list[str]:
     """What was asked for and has no effect; `lacking` are the limits that the machine does not know."""
     host = body.host_config
     ignored = {
-        "parents of control groups": bool(host.cgroup_parent),
         "weights of single block devices": bool(host.blkio_weight_device),
         "limits of kernel memory": bool(host.kernel_memory),
         "namespaces of users": host.userns_mode not in ("", "host"),

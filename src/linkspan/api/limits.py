@@ -43,9 +43,7 @@ _WARNINGS = {
 def resources(body: ResourcesBody) -> Resources:
     """The limits. Raises `InvalidError` for what nothing here could give."""
     if body.device_requests:
-        raise InvalidError(
-            f"could not select device driver for {body.device_requests[0]}", field="DeviceRequests", hint="use --device"
-        )
+        raise InvalidError(_no_driver(body.device_requests[0]), field="DeviceRequests", hint="use --device")
     if body.cpu_realtime_period or body.cpu_realtime_runtime:
         raise InvalidError("the realtime scheduler of CPUs is not supported", field="CpuRealtimeRuntime")
     return Resources(
@@ -67,6 +65,15 @@ def resources(body: ResourcesBody) -> Resources:
         read_iops=_throttles(body.blkio_device_read_iops),
         write_iops=_throttles(body.blkio_device_write_iops),
     )
+
+
+def _no_driver(request: Any) -> str:
+    """Docker's words."""
+    asked = request if isinstance(request, dict) else {}
+    kinds = " ".join(
+        f"[{' '.join(map(str, each))}]" for each in asked.get("Capabilities") or () if isinstance(each, list)
+    )
+    return f'could not select device driver "{asked.get("Driver") or ""}" with capabilities: [{kinds}]'
 
 
 def _throttles(bodies: Sequence[ThrottleBody]) -> tuple[Throttle, ...]:
@@ -149,6 +156,7 @@ def resource_fields(wanted: CreateContainer) -> dict[str, Any]:
     limits = wanted.resources
     return {
         "cpu_shares": limits.cpu_shares,
+        "cgroup_parent": wanted.cgroup_parent,
         "memory": limits.memory,
         "nano_cpus": limits.nano_cpus,
         "blkio_weight": limits.blkio_weight,

@@ -21,7 +21,12 @@ _NUMBERS = {
     "memory-swappiness": "MemorySwappiness",
     "oom-score-adj": "OomScoreAdj",
 }
-_TEXTS = {"cpuset-cpus": "CpusetCpus", "cpuset-mems": "CpusetMems", "cgroupns": "CgroupnsMode"}
+_TEXTS = {
+    "cpuset-cpus": "CpusetCpus",
+    "cpuset-mems": "CpusetMems",
+    "cgroupns": "CgroupnsMode",
+    "cgroup-parent": "CgroupParent",
+}
 _LISTS = {"group-add": "GroupAdd", "volumes-from": "VolumesFrom", "device-cgroup-rule": "DeviceCgroupRules"}
 _THROTTLES = {
     "device-read-bps": "BlkioDeviceReadBps",

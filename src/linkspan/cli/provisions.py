@@ -40,6 +40,7 @@ LIMITS = (
     Flag("device-write-iops", "writes per second to a device", kind=LIST, metavar="DEVICE:NUMBER"),
     Flag("group-add", "one more group of the process", kind=LIST, metavar="GROUP"),
     Flag("security-opt", "no-new-privileges, seccomp=unconfined, seccomp=FILE", kind=LIST, metavar="OPTION"),
+    Flag("cgroup-parent", "control group above its own", metavar="PATH"),
     Flag("cgroupns", "namespace of control groups: host or private", metavar="MODE"),
     Flag("health-cmd", "command that tells whether it works", metavar="COMMAND"),
     Flag("health-interval", "time between two checks (30s)", metavar="DURATION"),

@@ -20,7 +20,7 @@ from linkspan.containers.limits import Json
 from linkspan.containers.monitor import end_processes, executed, image
 from linkspan.containers.ports import Host
 from linkspan.containers.runtime import Programs
-from linkspan.containers.spec import PATH, cgroup
+from linkspan.containers.spec import PATH
 from linkspan.containers.waiting import Incoming, Outgoing
 from linkspan.model.containers import Container, ExecRequest
 
@@ -81,21 +81,21 @@ class Conmon:
         """Change the limits of a container. Raises `RuntimeFailureError`."""
         await self._runtime("update", "--resources", "-", id, stdin=json.dumps(resources).encode())
 
-    async def delete(self, id: str) -> None:
-        """Forget a container, and kill what is left of it; nothing to do when there is none."""
+    async def delete(self, id: str, group: str) -> None:
+        """Forget a container, and kill what is left of it in its control group; nothing to do when there is none."""
         # First, since runc sleeps 100 ms after a kill of its own; but what is frozen dies only when runc has thawed it.
         with suppress(TimeoutError):
             async with asyncio.timeout(_FROZEN_SECONDS):
-                await self._empty(id)
+                await self._empty(group)
         if (self._root / id).exists():
             await self._runtime("delete", "--force", id)
-        if not await self._empty(id):  # a runtime that was killed half-way leaves its control group
+        if not await self._empty(group):  # a runtime that was killed half-way leaves its control group
             raise RuntimeFailureError(f"the control group of {id[:12]} cannot be emptied")
 
-    async def _empty(self, id: str) -> bool:
-        """Kill what is in the control group of a container, and remove that; whether it is gone."""
+    async def _empty(self, group: str) -> bool:
+        """Kill what is in a control group, and remove that; whether it is gone."""
         for _ in range(_ATTEMPTS):
-            members = await self._host.remove_cgroup(cgroup(id))
+            members = await self._host.remove_cgroup(group)
             if members is None:
                 return True
             await end_processes(members)

@@ -11,6 +11,7 @@ from linkspan.containers.register import Register
 from linkspan.containers.resolution import ResolutionFiles
 from linkspan.containers.runtime import find_programs
 from linkspan.containers.sandboxes import Sandboxes
+from linkspan.containers.spec import cgroup, cgroup_of
 from linkspan.containers.trees import remove_tree
 from linkspan.containers.volumes import Volumes
 from linkspan.engine.core import Engine
@@ -64,7 +65,8 @@ class Context:
         """Take away what the kernel and the exec root hold of a container that does not run, but for its sandbox."""
         places = self.layout.of(id)
         if places.bundle.exists() or (self.layout.runtime_root / id).exists():
-            await self.conmon.delete(id)
+            life = self.register.lives.get(id)
+            await self.conmon.delete(id, cgroup(id) if life is None else cgroup_of(life.container))
             await self.host.unmount(places.rootfs)
             await self.host.unmount(places.shm)
 

@@ -56,6 +56,7 @@ def cpus() -> int:
 
 def _texts(wanted: CreateContainer) -> Iterable[str]:
     yield from (*wanted.group_add, *wanted.security, *wanted.volumes_from, wanted.ipc, wanted.pid, wanted.uts)
+    yield wanted.cgroup_parent
     yield from (*(wanted.masked_paths or ()), *(wanted.read_only_paths or ()))
     for device in wanted.devices:
         yield from (device.source, device.target)
@@ -71,6 +72,8 @@ def _check_modes(wanted: CreateContainer) -> None:
         joins = kind in _JOINED and mode.startswith(_CONTAINER) and mode != _CONTAINER
         if mode not in known and not joins:
             raise InvalidError(f"invalid {shown} mode: {mode}", field=kind, value=mode)
+    if ".." in wanted.cgroup_parent.split("/"):
+        raise InvalidError(f"invalid cgroup path: {wanted.cgroup_parent}", field="cgroup_parent")
     if wanted.uts == "host" and (wanted.hostname or wanted.domainname):
         raise InvalidError("conflicting options: hostname and the UTS mode", field="uts")
 

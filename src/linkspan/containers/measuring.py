@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from linkspan.containers.context import Context
-from linkspan.containers.spec import cgroup
+from linkspan.containers.spec import cgroup_of
 from linkspan.containers.trees import tree_size
 from linkspan.model.containers import Container
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
@@ -39,7 +39,7 @@ class Meter:
         if not container.state.running:
             return Measurement(self._context.surroundings.now(), None)
         links = container.wanted.mode != "host"
-        usage = await self._context.host.usage(cgroup(container.id), container.state.pid, links=links)
+        usage = await self._context.host.usage(cgroup_of(container), container.state.pid, links=links)
         return Measurement(self._context.surroundings.now(), usage)
 
     async def follow(self, reference: str) -> AsyncIterator[Measurement]:
@@ -60,7 +60,7 @@ class Meter:
         if _RENAMED_PID.search(arguments):
             text = f'specifying "{arguments}" is not allowed: the column of process ids has to be named PID'
             raise InvalidError(text, field="ps_args", value=arguments)
-        pids = await self._context.host.processes(cgroup(container.id))
+        pids = await self._context.host.processes(cgroup_of(container))
         return rows(await self._ps((arguments or "-ef").split()), frozenset(pids))
 
     async def _ps(self, arguments: Sequence[str]) -> str:

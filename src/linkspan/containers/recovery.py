@@ -11,7 +11,7 @@ from linkspan.containers.ending import Ender
 from linkspan.containers.failures import RuntimeFailureError
 from linkspan.containers.monitor import Monitor, end_strays, named_by_programs
 from linkspan.containers.register import Life
-from linkspan.containers.spec import cgroup
+from linkspan.containers.spec import cgroup_of
 from linkspan.containers.trees import remove_tree
 from linkspan.model.containers import Status
 from linkspan.model.errors import LinkspanError
@@ -58,7 +58,7 @@ async def _see_frozen(context: Context, running: Sequence[Life]) -> None:
     """Whether a container is paused is decided by its control group: we may have died between that and our note."""
     for life in running:
         container = life.container
-        status = Status.PAUSED if await context.host.frozen(cgroup(container.id)) else Status.RUNNING
+        status = Status.PAUSED if await context.host.frozen(cgroup_of(container)) else Status.RUNNING
         if status is not container.state.status:
             await context.register.save(life, replace(container, state=replace(container.state, status=status)))
 

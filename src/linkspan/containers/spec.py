@@ -60,9 +60,14 @@ class Setting:
     numbers: Numbers = field(default_factory=dict)
 
 
-def cgroup(id: str) -> str:
+def cgroup(id: str, parent: str = "") -> str:
+    """The control group of a container, below the one that was asked for."""
+    return f"/{parent.strip('/') or 'linkspan'}/{id}"
+
+
+def cgroup_of(container: Container) -> str:
     """The control group of a container."""
-    return f"/linkspan/{id}"
+    return cgroup(container.id, container.wanted.cgroup_parent)
 
 
 def spec(container: Container, setting: Setting) -> Mapping[str, Json]:
@@ -159,7 +164,7 @@ def _linux(container: Container, setting: Setting) -> Mapping[str, Json]:
     limits = resources(wanted.resources, abilities.lacking, setting.numbers)
     rules = [*_device_rules(wanted), *(access_rule(given) for given in setting.devices)]
     linux: dict[str, Json] = {
-        "cgroupsPath": cgroup(container.id),
+        "cgroupsPath": cgroup_of(container),
         "namespaces": list(_namespaces(wanted, setting)),
         "resources": {"devices": rules, **limits},
         "sysctl": _sysctls(wanted, setting.namespace),

@@ -125,10 +125,10 @@ class Volumes:
         if users := self.users(name):
             ids = ", ".join(container.id for container in users)
             raise ConflictError(f"remove {name}: volume is in use - [{ids}]", field="volume", value=name)
-        del self._volumes[name]
         place = self.locate(name).parent
         leaving = place.with_name(_LEAVING + name)
-        await self._host.unmount(self.locate(name))
+        await self._host.unmount(self.locate(name))  # else what is mounted there would be deleted
+        del self._volumes[name]
         with suppress(FileNotFoundError):
             place.rename(leaving)
         await self._store.delete_volume(name)

@@ -112,6 +112,7 @@ class CreateContainer:
     pid: str = ""
     uts: str = ""
     cgroup_namespace: str = ""
+    cgroup_parent: str = ""
     oom_score_adj: int = 0
     volumes_from: Sequence[str] = ()
     image: str = ""

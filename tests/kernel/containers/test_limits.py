@@ -29,6 +29,19 @@ async def test_memory_and_processes_are_limited(place: Dock) -> None:
     assert group_file(box.id, "pids", "pids.max", "pids.max") == "20"
 
 
+async def test_a_group_above_its_own_can_be_named(place: Dock) -> None:
+    name = f"linkspan-{os.getpid()}"
+    box = await place.run(cgroup_parent=f"/{name}")
+    pids = await place.engine._kernel.processes(f"/{name}/{box.id}")  # type: ignore[attr-defined]
+    assert box.state.pid in pids
+    await place.containers.pause(box.id)
+    await place.containers.remove(box.id, force=True)
+    gone = [each for root in (CGROUPS, *CGROUPS.iterdir()) if (each := root / name).is_dir()]
+    assert gone and not any((each / box.id).exists() for each in gone)
+    for each in gone:
+        each.rmdir()
+
+
 async def test_limits_of_a_running_container_are_changed(place: Dock) -> None:
     box = await place.run(resources=Resources(memory=64 * MIB))
     await place.containers.update(box.id, Resources(memory=96 * MIB), RestartPolicy(Restart.ALWAYS))

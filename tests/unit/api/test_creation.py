@@ -224,9 +224,9 @@ def test_what_has_no_effect_is_said() -> None:
     body = json.loads(SENT.read_text())
     every = frozenset(Resources.__dataclass_fields__)
     assert warnings(parse(json.dumps(body).encode(), ContainerCreate), every) == []
-    body["HostConfig"] |= {"CgroupParent": "/x", "BlkioWeight": 100, "Memory": 1 << 26}
+    body["HostConfig"] |= {"KernelMemory": 1 << 26, "BlkioWeight": 100, "Memory": 1 << 26}
     sent = parse(json.dumps(body).encode(), ContainerCreate)
     assert warnings(sent, frozenset({"blkio_weight"})) == [
-        "parents of control groups are not supported: ignored",
+        "limits of kernel memory are not supported: ignored",
         "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
     ]
