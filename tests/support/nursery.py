@@ -20,10 +20,11 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from linkspan.containers import starting
+from linkspan.containers import rootfs, starting
 from linkspan.containers.conmon import Conmon
 from linkspan.containers.context import Context
 from linkspan.containers.register import Register
+from linkspan.containers.resolution import ResolutionFiles
 from linkspan.containers.sandboxes import Sandboxes
 from linkspan.daemon.process import run
 from linkspan.kernel.linux import LinuxKernel
@@ -32,9 +33,9 @@ from tests.support.packets import Site
 
 PHASES: Mapping[str, tuple[Any, str]] = {
     "the sandbox": (Sandboxes, "enter"),
-    "the directories": (starting, "_make_directories"),
-    "the files": (starting, "_write_files"),
+    "the directories": (rootfs, "_make_directories"),
     "the root file system": (LinuxKernel, "mount_overlay"),
+    "the files": (ResolutionFiles, "write"),
     "the description": (starting, "write_json"),
     "the creation": (Conmon, "create"),
     "the first instruction": (Conmon, "start"),
