@@ -103,9 +103,9 @@ def test_dig_asks_again_by_tcp_for_what_was_too_long(machine: LinuxMachine) -> N
 def server_inside(machine: LinuxMachine, address: str) -> Iterator[None]:
     """A server in the sandbox, at an address that is nowhere else, with one answer for everyone."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    machine.run(f"ip address add {address} dev lo {'nodad' if ':' in address else ''}", BOX)
+    machine.run(f"ip address add {address.partition('%')[0]} dev lo {'nodad' if ':' in address else ''}", BOX)
     with machine.inside(lambda: socket.socket(family, socket.SOCK_DGRAM), BOX) as server:
-        server.bind((address, 53))
+        server.bind(socket.getaddrinfo(address, 53, family)[0][4])
 
         def answer() -> None:
             data, client = server.recvfrom(512)
@@ -119,7 +119,7 @@ def server_inside(machine: LinuxMachine, address: str) -> Iterator[None]:
         thread.join(10)
 
 
-@pytest.mark.parametrize("address", ["10.7.0.53", "fd00:7::53"])
+@pytest.mark.parametrize("address", ["10.7.0.53", "fd00:7::53", "fe80::53%lo"])
 def test_servers_of_a_sandbox_are_asked_from_inside(machine: LinuxMachine, address: str) -> None:
     with server_inside(machine, address):
         assert run(machine, "dig +short @127.0.0.11 www.example", resolver(address)).split() == ["192.0.2.80"]

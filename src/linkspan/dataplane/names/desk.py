@@ -28,14 +28,19 @@ from linkspan.dataplane.names.views import Found, View
 Elsewhere = Callable[[], Upstreams | None]
 """Whom to ask what is not known here, at the moment; None: nobody."""
 
-MOST_AT_ONCE = 1024
-"""Docker's limit for questions under way (moby, `resolver.go` `maxConcurrent`), of all name servers together here."""
+MOST_AT_ONCE = 2048
+"""Questions under way, of all name servers together.
+
+One may have as many as there is room left for others (the dynamic threshold of shared buffers: Choudhury and Hahne,
+1998): alone half of all, which is Docker's limit (moby, `resolver.go` `maxConcurrent`), and so a sandbox that asks
+without end leaves as much to the others.
+"""
 _TRANSFERS = (Type.AXFR, Type.IXFR)
 
 
 @dataclass(slots=True)
 class Budget:
-    """Questions under way."""
+    """Questions under way, of all name servers."""
 
     taken: int = 0
 
@@ -61,6 +66,7 @@ class Desk:
         self.table = Table(random)
         self._random = random
         self._budget = budget
+        self._taken = 0
         self.become(view, elsewhere, unknown)
 
     def become(self, view: View, elsewhere: Elsewhere, unknown: Rcode) -> None:
@@ -123,12 +129,14 @@ class Desk:
     async def ask(self, question: Question, note: Note = unnoted) -> bytes:
         """Ask others, and answer."""
         query = question.query
-        if self._budget.taken >= MOST_AT_ONCE:
+        if self._taken >= MOST_AT_ONCE - self._budget.taken:
             return reply(query, Rcode.REFUSED, question.limit)
+        self._taken += 1
         self._budget.taken += 1
         try:
             return await self._asked(question, note)
         finally:
+            self._taken -= 1
             self._budget.taken -= 1
 
     async def _asked(self, question: Question, note: Note) -> bytes:

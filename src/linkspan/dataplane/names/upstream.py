@@ -1,8 +1,10 @@
 """Asking one other server: a datagram from a socket of its own, and a connection when the answer does not fit."""
 
 import asyncio
+import fcntl
 import os
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -11,6 +13,8 @@ from linkspan.dataplane.names.messages import OUR_SIZE, Query, answers_to, is_tr
 Open = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
 PORT = 53
 STREAM_SECONDS = 2.0
+_SIOCGIFINDEX = 0x8933  # linux/sockios.h; if_nametoindex(3) knows those of this process's namespace only
+_INTERFACE = struct.Struct("=16si20x")  # struct ifreq
 
 
 async def ask(open_socket: Open, server: str, query: Query) -> bytes:
@@ -32,7 +36,7 @@ async def _datagram(open_socket: Open, server: str, message: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     with open_socket(_family(server), socket.SOCK_DGRAM) as connection:
         connection.setblocking(False)
-        connection.connect((server, PORT))
+        connection.connect(_address(server, connection))
         connection.send(message)
         while True:
             answer = await loop.sock_recv(connection, OUR_SIZE)
@@ -44,7 +48,7 @@ async def _stream(open_socket: Open, server: str, message: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     with open_socket(_family(server), socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
-        await loop.sock_connect(connection, (server, PORT))
+        await loop.sock_connect(connection, _address(server, connection))
         await loop.sock_sendall(connection, len(message).to_bytes(2, "big") + message)
         length = int.from_bytes(await _exactly(connection, 2), "big")
         answer = await _exactly(connection, length)
@@ -66,6 +70,20 @@ async def _exactly(connection: socket.socket, size: int) -> bytes:
 
 def _is_sound(message: bytes, answer: bytes) -> bool:
     return answers_to(message, answer) and lifetime(answer) is not None
+
+
+def _address(server: str, connection: socket.socket) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Where to connect. The zone of `fe80::1%eth0`, as routers announce themselves, is an interface beside the socket.
+
+    Raises OSError when there is no such interface.
+    """
+    address, _, zone = server.partition("%")
+    if not zone:
+        return server, PORT
+    if zone.isdecimal() and len(zone) < 10:
+        return address, PORT, 0, int(zone)
+    answer = fcntl.ioctl(connection, _SIOCGIFINDEX, _INTERFACE.pack(os.fsencode(zone), 0))
+    return address, PORT, 0, _INTERFACE.unpack(answer)[1]
 
 
 def _family(server: str) -> socket.AddressFamily:

@@ -144,7 +144,7 @@ async def test_the_same_question_of_many_is_asked_once(resolv_conf: Path) -> Non
 
 @looped
 async def test_beyond_the_limit_questions_are_refused(resolv_conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "MOST_AT_ONCE", 3)
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 6)
     monkeypatch.setattr(forward, "ROUNDS", (0.2,))
     internet = Internet()
     async with internet.server("198.51.100.1", silent), serving_names(resolv_conf, internet) as names:
@@ -153,6 +153,29 @@ async def test_beyond_the_limit_questions_are_refused(resolv_conf: Path, monkeyp
             asking = [group.create_task(port.ask(f"{number}.example")) for number in range(8)]
         codes = [code(each.result()) for each in asking]
         assert (codes.count("SERVFAIL"), codes.count("REFUSED")) == (3, 5)
+
+
+@looped
+async def test_a_sandbox_that_asks_without_end_leaves_room_for_others(
+    resolv_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 8)
+    internet = Internet()
+    async with (
+        internet.server("192.0.2.53", silent),
+        internet.server("198.51.100.1", records(WORLD)),
+        serving_names(resolv_conf, internet) as names,
+    ):
+        flooding, other = Port(names, resolver("192.0.2.53")), Port(names, resolver())
+        datas = [dns.message.make_query(f"{number}.example", "A").to_wire() for number in range(16)]
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(flooding.send(data)) for data in datas]
+            while len(refused := [task.result() for task in asking if task.done()]) < 12:
+                await asyncio.wait([each for each in asking if not each.done()], return_when=asyncio.FIRST_COMPLETED)
+            assert {code(dns.message.from_wire(each)) for each in refused} == {"REFUSED"}
+            assert shown(await other.ask("www.example")) == [WORLD]
+            for task in asking:
+                task.cancel()
 
 
 @looped
