@@ -85,7 +85,7 @@ def test_what_run_sets_up(berth: SharedHarbour) -> None:
             line("run --rm --mount type=bind,src=/nosuch,dst=/b busybox true", "", status=125, err="/nosuch"),
             line("run --rm --tmpfs /t:size=1m busybox busybox df -k /t", ".*1024.*/t"),
             line("run --rm --read-only busybox touch /x", "", status=1, err="Read-only file system"),
-            line("run --rm --ulimit nofile=64:128 busybox sh -c ulimit|-n", "64"),
+            line("run --rm --ulimit nofile=64:64 busybox sh -c ulimit|-n", "64"),
             line("run --rm --sysctl net.ipv4.ip_default_ttl=9 busybox cat /proc/sys/net/ipv4/ip_default_ttl", "9"),
             line("run --rm --cap-drop ALL busybox grep CapEff /proc/self/status", "CapEff:\\s+0{16}"),
             line("run --rm --cap-drop ALL --cap-add chown busybox grep CapEff /proc/self/status", "CapEff:\\s+0{15}1"),

@@ -7,8 +7,11 @@ parser of aiohttp, which keeps it for WebSockets only; Docker's clients wait for
 """
 
 import asyncio
+import fcntl
 import select
+import socket
 import struct
+import termios
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -20,6 +23,8 @@ RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _LIMIT = 256 * 1024
 _CHUNK = 64 * 1024
+_HEAD_PAUSE = 0.001
+_HEAD_LOOKS = 100
 
 
 class Hijacked(web.StreamResponse):
@@ -52,6 +57,7 @@ class RawStream:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._head_is_read = False
 
     async def read(self) -> bytes:
         """The next bytes from the client."""
@@ -62,8 +68,20 @@ class RawStream:
 
     async def write(self, data: bytes) -> None:
         """Bytes to the client, as fast as it reads."""
+        if not self._head_is_read:
+            self._head_is_read = True
+            await _head_read(self._writer.get_extra_info("socket"))
         self._writer.write(data)
         await self._writer.drain()
+
+
+async def _head_read(connection: socket.socket) -> None:
+    """Wait a little until the client has read everything: docker-py loses what it reads together with the head."""
+    for _ in range(_HEAD_LOOKS):
+        unread = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))  # the kernel's SIOCOUTQ (unix(7))
+        if not any(unread):
+            return
+        await asyncio.sleep(_HEAD_PAUSE)
 
 
 @asynccontextmanager

@@ -141,6 +141,7 @@ def _buildah(site: Site) -> list[str]:
 def _flags(request: BuildRequest) -> list[str]:
     """A request as options. Every image is there already, so none is pulled; Docker's format keeps health checks."""
     flags = ["--isolation", "chroot", "--format", "docker", "--signature-policy", "policy.json", "--pull-never"]
+    flags += ["--identity-label=false"]
     flags += ["--iidfile", "id", "--no-cache" if request.no_cache else "--layers"]
     for name, value in request.arguments.items():
         flags += ["--build-arg", f"{name}={value}"]
