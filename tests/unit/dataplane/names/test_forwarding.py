@@ -179,6 +179,21 @@ async def test_a_sandbox_that_asks_without_end_leaves_room_for_others(
 
 
 @looped
+async def test_a_burst_for_elsewhere_lets_others_have_their_turn(resolv_conf: Path) -> None:
+    internet = Internet()
+    async with internet.server("198.51.100.1", silent), serving_names(resolv_conf, internet) as names:
+        bursting, other = Port(names, resolver()), Port(names, resolver())
+        datas = [dns.message.make_query(f"{number}.example", "A").to_wire() for number in range(64)]
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(bursting.send(data)) for data in datas]
+            await asyncio.sleep(0)
+            await other.send(dns.message.make_query("web", "A").to_wire())
+            assert names.budget.taken < len(datas) / 2
+            for task in asking:
+                task.cancel()
+
+
+@looped
 async def test_a_cname_of_a_network_is_followed_beyond_it(resolv_conf: Path) -> None:
     internet = Internet()
     out = Record("out", RecordType.CNAME, "www.example.")
