@@ -33,8 +33,12 @@ ENDING = 10.0
 
 INTERRUPTED = 128 + signal.SIGINT
 PROGRAMS = {
-    **{"nft": "nftables", "iptables": "iptables", "conmon": "conmon", "runc": "runc"},
-    **{"skopeo": "skopeo", "umoci": "umoci"},
+    "nft": "nftables",
+    "iptables": "iptables",
+    "conmon": "conmon",
+    "runc": "runc",
+    "skopeo": "skopeo",
+    "umoci": "umoci",
 }
 """What the daemon runs, and the Debian package that has it."""
 
