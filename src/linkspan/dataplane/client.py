@@ -28,6 +28,8 @@ PATIENCE = 10.0
 """Seconds to wait for an answer, a new process included."""
 GREETING = 5.0
 """Seconds in which a process says who it is; one that is connected to but does not is stuck, and ended."""
+HEARTBEAT = 5.0
+"""Seconds between two looks whether the process still answers, and for its answer."""
 PAUSE = 0.05
 """Seconds before connecting again: should somebody else have come, nobody is to be busy with taking turns."""
 RETRY = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -137,11 +139,29 @@ class RemoteDataPlane:
     async def _keep(self) -> None:
         """Connect again whenever the connection is lost, and start the process again if it has ended."""
         while True:
-            await self._lost.wait()
+            while not self._lost.is_set():
+                await self._look()
             log.warning("the data plane's process has gone")
             await asyncio.sleep(PAUSE)
             self._use(await self._restored())
             log.info("the data plane's process serves again")
+
+    async def _look(self) -> None:
+        """Wait until the connection is lost, for a while. It is given up when nothing comes of it any more: to connect
+        again will show whether the process is stuck.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARTBEAT):
+                await self._lost.wait()
+        if (link := self._link) is None:
+            return
+        try:
+            async with asyncio.timeout(HEARTBEAT):
+                await link.ask(Stats(), Counts)
+        except (TimeoutError, LostError, UnavailableError) as error:
+            log.warning("the data plane's process: %s", str(error) or "no answer")
+            link.close()
+            self._unlink(link)
 
     async def _restored(self) -> Link:
         """A connection to a process that holds what is wanted."""

@@ -133,6 +133,25 @@ async def test_a_change_while_the_process_is_dead_is_made_when_it_is_back(host: 
         assert (await plane.stats()).services == {"zone": 1, "name": 1}
 
 
+async def test_a_process_that_gets_stuck_is_ended_and_the_change_it_kept_waiting_made_by_another(
+    host: PlaneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(client, "GREETING", 0.2)
+    monkeypatch.setattr(starting, "ENDING", 0.2)
+    sockets = host.everything()
+    async with host.daemon() as plane:
+        plane.wanted = lambda: wanted(sockets)
+        stuck = host.pid
+        assert stuck is not None
+        os.kill(stuck, signal.SIGSTOP)
+        await plane.change(list(sockets.items()), ())
+        await host.gone(stuck)
+        assert host.pid not in (None, stuck)
+        assert (await plane.stats()).services
+    close(sockets)
+
+
 async def test_one_that_is_refused_does_not_keep_the_others_from_coming_back(host: PlaneHost) -> None:
     sctp = port(9, relay=9, protocol=Protocol.SCTP)
     sockets: Sockets = {sctp: [os.open("/dev/null", os.O_RDONLY)], ZONE: []}
