@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     logs.start(options["--log-level"])
     os.chdir("/")
     Path("/proc/self/comm").write_text("linkspan-data")  # at most 15 bytes
-    os.pwrite(int(options["--lock"]), f"{os.getpid()}\n".encode().ljust(16), 0)
+    os.pwrite(int(options["--lock"]), f"{os.getpid()}\n".encode().ljust(16), 0)  # all the room there is
     _raise_open_files_limit()
     gc.freeze()
     asyncio.run(_serve(options))

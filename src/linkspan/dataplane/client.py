@@ -71,7 +71,7 @@ class RemoteDataPlane:
         plane = cls(Place(exec_root), spawn, tasks, extra)
         keeping: asyncio.Task[None] | None = None
         try:
-            plane._use(await plane._found() or await plane._started())
+            plane._use(await plane._first())
             keeping = tasks.create_task(plane._keep(), name="keep the data plane alive")
             yield plane
         finally:
@@ -135,6 +135,14 @@ class RemoteDataPlane:
             self._link = None
             self._linked.clear()
             self._lost.set()
+
+    async def _first(self) -> Link:
+        try:
+            return await self._found() or await self._started()
+        except OSError as error:  # a path that is too long for a socket, a full disk
+            raise UnavailableError(
+                f"the data plane's process cannot be started in {self._place.exec_root}: {error.strerror or error}"
+            ) from error
 
     async def _keep(self) -> None:
         """Connect again whenever the connection is lost, and start the process again if it has ended."""

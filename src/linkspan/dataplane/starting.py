@@ -31,6 +31,9 @@ LOG_SIZE = 2**20
 ENDING = 5.0
 """Seconds a process that cannot be talked to has to end after SIGTERM, and again after SIGKILL."""
 
+_PID_SIZE = 16
+"""Bytes of the lock's file: a process id, and spaces (see `linkspan.daemon.dataplane`)."""
+
 _LOOK = 0.02
 """Seconds between two looks at the lock."""
 
@@ -72,11 +75,15 @@ def build_id() -> str:
 
 
 def connect(place: Place) -> socket.socket | None:
-    """A connection to the process that has the exec root; None when there is none."""
+    """A connection to the process that has the exec root; None when there is none, or it has not taken the last ones.
+
+    Raises OSError.
+    """
     end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    end.setblocking(False)
     try:
         end.connect(str(place.socket))
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
         end.close()
         return None
     except OSError:
@@ -88,24 +95,30 @@ def connect(place: Place) -> socket.socket | None:
 async def take_lock(place: Place) -> int:
     """The locked descriptor, after ending whoever has the lock: a process that could not be talked to.
 
-    Raises `UnavailableError` when it does not end.
+    Raises `UnavailableError` when it does not end, OSError when there is no room for the file.
     """
     place.exec_root.mkdir(parents=True, exist_ok=True)
     lock = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
             if _lock(lock):
-                return lock
+                return _emptied(lock)
             if (pid := holder(place)) is not None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
             await _locked_within(lock, ENDING)
         if _lock(lock):
-            return lock
+            return _emptied(lock)
         raise UnavailableError(f"another process has locked {place.lock}", hint="end it: fuser shows which it is")
     except BaseException:
         os.close(lock)
         raise
+
+
+def _emptied(lock: int) -> int:
+    """Keep the room for the process id: should there be none, it is to be said here and not by the process."""
+    os.pwrite(lock, b" " * _PID_SIZE, 0)
+    return lock
 
 
 def _lock(lock: int) -> bool:

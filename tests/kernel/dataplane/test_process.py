@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from linkspan.dataplane import client
+from linkspan.dataplane.starting import Place
 from linkspan.model.errors import InvalidError, NotFoundError, UnavailableError
 from linkspan.model.ports import Protocol
 from tests.support.packets import bound
@@ -172,6 +173,13 @@ async def test_a_process_that_cannot_start_is_an_error_that_names_its_log(host: 
             pass
     assert str(host.place.log) in (failure.value.hint or "")
     assert "no-such-option" in host.log()
+
+
+async def test_an_exec_root_that_is_too_long_for_a_socket_is_an_error_that_says_so(host: PlaneHost) -> None:
+    host.place = Place(host.place.exec_root / ("x" * 100))
+    with pytest.raises(UnavailableError, match=r"x: AF_UNIX path too long"):
+        async with host.daemon():
+            pass
 
 
 async def test_a_trace_comes_from_the_process(host: PlaneHost) -> None:

@@ -1,4 +1,6 @@
+import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,24 @@ def test_a_lock_file_of_any_content_names_nobody(tmp_path: Path, text: str) -> N
 
 def test_there_is_nobody_to_connect_to_at_a_path_without_a_socket(tmp_path: Path) -> None:
     assert starting.connect(Place(tmp_path)) is None
+
+
+def test_a_process_that_takes_no_connections_any_more_keeps_nobody_waiting(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stuck:
+        stuck.bind(str(place.socket))
+        stuck.listen(0)
+        first = starting.connect(place)
+        assert first is not None
+        assert starting.connect(place) is None
+        first.close()
+
+
+def test_a_full_disk_is_noticed_before_a_process_is_started(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.lock.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(starting.take_lock(place))
 
 
 def test_the_build_is_the_same_until_the_code_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
