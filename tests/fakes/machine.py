@@ -148,14 +148,15 @@ class Machine:
 
     def _check_port(self, port: HostPort) -> None:
         held = {
-            (item.protocol, item.address, number)
+            (item.protocol, address, number)
             for item in self.objects.values()
             if isinstance(item, HostPort)
+            for address in item.addresses
             for number in range(item.ports.first, item.ports.last + 1)
         }
         for protocol, address, number in self.taken | held:
             same = protocol is port.protocol and port.ports.first <= number <= port.ports.last
-            if same and _collide(address, port.address):
+            if same and any(_collide(address, each) for each in port.addresses):
                 raise RefusedError(errno.EADDRINUSE)
 
     def _replace(self, item: KernelObject, previous: KernelObject | None) -> None:

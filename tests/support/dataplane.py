@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from linkspan.model.addressing import UNSPECIFIED
 from linkspan.model.dataplane import (
     HostPort,
     HostResolver,
@@ -27,7 +28,9 @@ def host_ports(draw: st.DrawFn) -> HostPort:
     target = draw(st.integers(1, 65_000))
     relay = draw(st.none() | st.tuples(addresses, st.just(PortRange(target, target + length))))
     protocol, address = draw(st.sampled_from(Protocol)), draw(addresses)
-    return HostPort(protocol, address, PortRange(first, first + length), draw(texts), relay, draw(st.booleans()))
+    proxied, both = draw(st.booleans()), draw(st.booleans())
+    address = UNSPECIFIED[6] if both else address
+    return HostPort(protocol, address, PortRange(first, first + length), draw(texts), relay, proxied, both)
 
 
 def _some(each: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:

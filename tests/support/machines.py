@@ -154,8 +154,10 @@ class LinuxMachine(Machine):
     def occupy(self, protocol: Protocol, address: IPAddress, port: int) -> None:
         kind = socket.SOCK_DGRAM if protocol is Protocol.UDP else socket.SOCK_STREAM
         other = self.inside(lambda: socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, kind))
-        other.bind((str(address), port))
         self._others.append(other)
+        if address.version == 6:
+            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        other.bind((str(address), port))
 
     def interlope(self, name: str, alias: str) -> None:
         self.run(f"ip link add {name} type bridge && ip link set {name} alias '{alias}'")

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, interface
+from linkspan.model.addressing import UNSPECIFIED, VERSIONS, IPAddress, IPNetwork, interface
 from linkspan.model.dataplane import Record, RecordType
 from linkspan.model.ports import PortRange, Protocol
 from linkspan.model.requests import (
@@ -104,6 +104,9 @@ def _world() -> Iterator[KernelObject]:
     yield from (Sysctl(HOST, "net.ipv4.ip_forward", value) for value in "01")
     for ports, address, owner in product((PortRange(80, 80), PortRange(8000, 8001)), _HOSTS, _OWNERS):
         yield HostPort(Protocol.TCP, address, ports, owner)
+    target = (_HOSTS[0], PortRange(8000, 8001))
+    yield from (HostPort(Protocol.TCP, any_, target[1], _OWNERS[0]) for any_ in UNSPECIFIED.values())
+    yield HostPort(Protocol.TCP, UNSPECIFIED[6], target[1], _OWNERS[0], target, both=True)
     relay = (_HOSTS[0], PortRange(80, 80))
     yield HostPort(Protocol.TCP, _HOSTS[0], PortRange(80, 80), _OWNERS[0], relay, proxy_protocol=True)
     yield from (Redirect(space, owner) for space, owner in product(_SPACES, _OWNERS))

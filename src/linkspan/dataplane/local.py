@@ -1,16 +1,20 @@
 """The data plane in this process, for an engine without a daemon: it ends with the process."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from linkspan.dataplane.channel import duplicates
+from linkspan.dataplane.channel import close_all, duplicates
 from linkspan.dataplane.names.core import Names
 from linkspan.dataplane.ports import Held, MakeSocket
 from linkspan.dataplane.relay import Relay
 from linkspan.dataplane.services import Services
 from linkspan.model.dataplane import Key, Load, Service, Trace
 from linkspan.model.errors import LinkspanError, UnavailableError
+
+_SLICE = 128
+"""Descriptors duplicated before others get their turn: this is the event loop of whoever asked for a range."""
 
 
 class LocalDataPlane:
@@ -44,7 +48,7 @@ class LocalDataPlane:
             self._services.drop(key)
         for service, descriptors in put:
             try:
-                self._services.put(service, duplicates(descriptors))
+                self._services.put(service, await _duplicates(descriptors))
             except LinkspanError as error:
                 failures.append(error)
             except OSError as error:
@@ -60,3 +64,17 @@ class LocalDataPlane:
         """This process, and what it holds."""
         sockets = sum(len(descriptors) for _, descriptors in self._services.held.values())
         return Load(os.getpid(), dict(self._services.counts), sockets, remote=False)
+
+
+async def _duplicates(descriptors: Sequence[int]) -> tuple[int, ...]:
+    """A duplicate of each, all or none, with turns for others. Raises OSError (EMFILE)."""
+    made: list[int] = []
+    try:
+        for start in range(0, len(descriptors), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            made += duplicates(descriptors[start : start + _SLICE])
+    except (OSError, asyncio.CancelledError):
+        close_all(made)
+        raise
+    return tuple(made)

@@ -14,6 +14,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+from linkspan.model.addressing import UNSPECIFIED
 from linkspan.model.dataplane import (
     HostPort,
     HostResolver,
@@ -54,6 +55,7 @@ class WirePort(Struct, tag="port", frozen=True, omit_defaults=True):
     relay: tuple[str, Range] | None = None
     proxy_protocol: bool = False
     sockets: Count = 0
+    both: bool = False
 
     @property
     def service(self) -> HostPort:
@@ -62,7 +64,10 @@ class WirePort(Struct, tag="port", frozen=True, omit_defaults=True):
         relay = None if self.relay is None else (ip_address(self.relay[0]), _range(self.relay[1]))
         if relay is not None and len(relay[1]) != len(ports):
             raise ValueError(f"{len(ports)} ports cannot be relayed to {len(relay[1])}")
-        return HostPort(self.protocol, ip_address(self.address), ports, self.owner, relay, self.proxy_protocol)
+        address = ip_address(self.address)
+        if self.both and address != UNSPECIFIED[6]:
+            raise ValueError(f"{address} is not of both families")
+        return HostPort(self.protocol, address, ports, self.owner, relay, self.proxy_protocol, self.both)
 
 
 class WireResolver(Struct, tag="resolver", frozen=True, omit_defaults=True):
@@ -291,6 +296,7 @@ def wired(service: Service, sockets: int) -> WireService:
                 target,
                 service.proxy_protocol,
                 sockets,
+                service.both,
             )
         case Resolver():
             links = tuple((link.network, link.alias, link.name) for link in service.links)

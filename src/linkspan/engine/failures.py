@@ -22,7 +22,8 @@ Meaning = Callable[[Any, Any], LinkspanError]
 
 
 def _host_port(item: HostPort, result: object, reason: str) -> str:
-    shown = f"[{item.address}]" if item.address.version == 6 else str(item.address)
+    address = item.addresses[0]  # of both families, the one that Docker tries first
+    shown = f"[{address}]" if address.version == 6 else str(address)
     text = f"failed to bind host port {shown}:{item.ports}/{item.protocol}: {reason}"
     return programming_failed(result, text) if isinstance(result, Sandbox) else text
 

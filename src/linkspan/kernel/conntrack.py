@@ -158,19 +158,31 @@ def questions(operations: Sequence[Operation]) -> list[Question]:
     A new UDP port counts: clients may have been talking to it before, and such flows are not translated. Those that
     are belong to a sandbox already: an engine that opens binds every port anew, and must not cut them. It holds no
     socket of a port that a dead one had begun to publish, and knows such a port by its translation.
+
+    A port whose sandbox has it from now on by other sockets, alone or for both families, keeps its flows.
     """
     found: dict[Question, None] = dict.fromkeys(_orphans(operations))
+    going = [op.object for op in operations if op.verb is Verb.REMOVE and isinstance(op.object, HostPort)]
+    coming = (
+        [op.object for op in operations if op.verb is Verb.ADD and isinstance(op.object, HostPort)] if going else []
+    )
+    staying = {side for item in going for side in _sides(item)} & {side for item in coming for side in _sides(item)}
     for operation in operations:
         item = operation.object if operation.verb is Verb.REMOVE else operation.previous
         match item:
             case Address(where=where, interface=interface) if where != HOST:
                 found[OfAddress(interface.ip)] = None
-            case HostPort(protocol=protocol, address=address, ports=ports):
-                found[OfPort(protocol, address, ports)] = None
+            case HostPort():
+                found |= {OfPort(*side[1:]): None for side in _sides(item) if side not in staying}
         match operation.object:
-            case HostPort(protocol=Protocol.UDP, address=address, ports=ports) if operation.verb is Verb.ADD:
-                found[OfPort(Protocol.UDP, address, ports, stale=True)] = None
+            case HostPort(protocol=Protocol.UDP) as port if operation.verb is Verb.ADD:
+                found |= {OfPort(*side[1:], stale=True): None for side in _sides(port)}
     return list(found)
+
+
+def _sides(port: HostPort) -> list[tuple[str, Protocol, IPAddress, PortRange]]:
+    """Whose a port is, and each of its addresses."""
+    return [(port.owner, port.protocol, address, port.ports) for address in port.addresses]
 
 
 class Conntrack:

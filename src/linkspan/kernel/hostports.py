@@ -9,6 +9,8 @@ what NAT leaves over.
   up. A port that changes sides keeps its sockets: the filter comes off, or on.
 * TCP on IPv6 without the relay is only bound: nothing serves [::1] then, and a refused connection lets clients fall
   back to IPv4, where a silent one would keep them waiting.
+* A range of both families has sockets of IPv6 that IPv4 clients reach, too (IPV6_V6ONLY=0). The relay always serves it,
+  so they have no filter.
 * SCTP sockets are often missing (CONFIG_IP_SCTP). Then nothing holds the port but the engine's own table; that is no
   error, since nobody else can bind it either.
 
@@ -122,13 +124,16 @@ class HostPorts:
         """Sockets of a TCP range; the loop is kept bare, since it runs a thousand times."""
         family, (kind, protocol) = _FAMILIES[port.address.version], _TYPES[port.protocol]
         address, new, deaf = str(port.address), _socket.socket, port.relay is None
+        option = _family_option(port)
+        if option is not None and _is_default(option):
+            option = None
         taken: list[int] = []
         try:
             for number in range(port.ports.first, port.ports.last + 1):
                 held = new(family, kind, protocol)
                 try:
-                    if family == socket.AF_INET6:
-                        held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    if option is not None:
+                        held.setsockopt(*option)
                     if deaf:
                         self._deafen(held)
                     held.bind((address, number))
@@ -164,8 +169,8 @@ class HostPorts:
 
     def _bind(self, held: _socket.socket, port: HostPort, number: int) -> None:
         """Bind a new socket: of the thin C class, since a range is a thousand of them."""
-        if held.family == socket.AF_INET6:
-            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if (option := _family_option(port)) is not None:
+            held.setsockopt(*option)
         if port.relay is None:
             self._deafen(held)
         if port.protocol is Protocol.TCP:
@@ -205,6 +210,18 @@ class HostPorts:
         if self._filter is not None:
             os.close(self._filter)
             self._filter = None
+
+
+def _family_option(port: HostPort) -> tuple[int, int, int] | None:
+    """The option that says which families a socket has. Either way: net.ipv6.bindv6only says what new ones have."""
+    return None if port.address.version == 4 else (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not port.both))
+
+
+def _is_default(option: tuple[int, int, int]) -> bool:
+    """Whether new sockets have the option anyway, as far as that was ever set on this host."""
+    level, name, value = option
+    with socket.socket(socket.AF_INET6, *_TYPES[Protocol.TCP]) as probe:
+        return probe.getsockopt(level, name) == value
 
 
 def _listens(port: HostPort) -> bool:

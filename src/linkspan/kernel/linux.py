@@ -3,8 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +23,7 @@ from linkspan.model.errors import LinkspanError, UnavailableError
 from linkspan.model.usage import Usage
 from linkspan.plan.objects import KernelObject
 from linkspan.plan.observation import ForeignChain, HostFacts, Observation
-from linkspan.plan.operations import Operation
+from linkspan.plan.operations import Operation, released_first
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 
@@ -86,17 +87,26 @@ class LinuxKernel:
         Raises `OperationFailedError`, which says exactly what was applied, and `UnservedError` when all was, but the
         data plane refuses some of it.
         """
+        first = released_first(operations)
+        released, rest = operations[:first], operations[first:]
+        if released:
+            await self._perform(lambda: self._machine.release(released), released, tolerant=True)
+        apply = partial(self._machine.apply, rest, tolerant=tolerant, released=released)
+        await self._perform(apply, rest, tolerant=tolerant)
+
+    async def _perform(self, perform: Callable[[], None], operations: Sequence[Operation], *, tolerant: bool) -> None:
+        """Perform operations, and have the data plane serve what came of it."""
         keys = [operation.object.key for operation in operations if isinstance(operation.object, Service)]
         found: dict[Key, tuple[Service, tuple[int, ...]] | None] = {}
 
-        def perform() -> None:
+        def whole() -> None:
             try:
-                self._machine.apply(operations, tolerant=tolerant)
+                perform()
             finally:
                 found.update(self._machine.services.find(keys))
 
         try:
-            await self._thread.run(perform)
+            await self._thread.run(whole)
         finally:
             await self._settle(found, tolerant=tolerant)
 

@@ -102,9 +102,11 @@ class Machine:
             "removals": lambda _, operations, __: remove_links(self._sockets.host, operations),
         }
 
-    def apply(self, operations: Sequence[Operation], *, tolerant: bool) -> None:
-        """Perform `operations`; see the engine's `Kernel.apply`."""
-        applied: list[Operation] = []
+    def apply(self, operations: Sequence[Operation], *, tolerant: bool, released: Sequence[Operation] = ()) -> None:
+        """Perform `operations`; see the engine's `Kernel.apply`. `released` are those of the same change that
+        `release` has done already.
+        """
+        applied = list(released)
         failed: list[tuple[Operation, OSError]] = []
         for (part, where), run in runs(operations):
             for operation, error in self._perform(part, where, run, tolerant=tolerant):
@@ -118,6 +120,10 @@ class Machine:
         make_ready(self._sockets, attached(applied))
         if failed:
             raise _report(failed, applied)
+
+    def release(self, operations: Sequence[Operation]) -> None:
+        """Release ports, which cannot fail. That they are free takes that their sockets are disposed of."""
+        self.services.reserve(operations, tolerant=True)
 
     def _perform(self, part: str, where: str, run: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
         implied = [Outcome(operation) for operation in run if operation.implied]

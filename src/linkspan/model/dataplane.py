@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from linkspan.model.addressing import IPAddress
+from linkspan.model.addressing import UNSPECIFIED, IPAddress
 from linkspan.model.ports import PortRange, Protocol
 
 Key: TypeAlias = tuple[str, ...]
@@ -23,6 +23,10 @@ class HostPort:
     `relay` is where the relay carries, port for port, what NAT leaves to it; None when NAT carries everything.
     `proxy_protocol` makes the relay tell the sandbox who the client is (PROXY protocol version 2).
 
+    `both` is said of `::` only: its sockets are those of 0.0.0.0, too, and the relay carries what is left in either
+    family. So a range takes half as many of them, and what NAT does not take of IPv4, because somebody has flushed the
+    firewall, is carried all the same.
+
     Sockets: one for each port of the range, in order.
     """
 
@@ -32,10 +36,16 @@ class HostPort:
     owner: str
     relay: tuple[IPAddress, PortRange] | None = None
     proxy_protocol: bool = False
+    both: bool = False
 
     @property
     def key(self) -> Key:
-        return ("port", self.protocol, str(self.address), str(self.ports))
+        return ("port", self.protocol, "*" if self.both else str(self.address), str(self.ports))
+
+    @property
+    def addresses(self) -> tuple[IPAddress, ...]:
+        """Everything that the sockets are bound to."""
+        return tuple(UNSPECIFIED.values()) if self.both else (self.address,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ Theory of operation. `diff` matches two sets of objects by key. What only the ne
 one has is removed, what both have with other fields is replaced. The order follows from three rules:
 
 * Host ports are reserved first (the step that most often fails) and released last; so is the port of the host's
-  resolver.
+  resolver. Only what stands in the way of a new one is released before anything: a range whose sockets are of both
+  families, when one family goes, and the reverse.
 * The firewall is one transaction. It comes before the links when anything is added to it, so that no link is ever up
   without its rules, and after them when it only loses something.
 * Links: add before remove, parents before children, the host's end before the sandbox's, and the reverse for removal.
@@ -147,7 +148,9 @@ def _implied(item: KernelObject, gone: set[Key]) -> bool:
 
 def arrange(operations: Iterable[Operation]) -> tuple[Operation, ...]:
     """Sort operations by the rules at the top of this file; stable among equals."""
-    ports, firewall, links = [], [], []
+    ports: list[Operation] = []
+    firewall: list[Operation] = []
+    links: list[Operation] = []
     for operation in operations:
         match operation.object:
             case HostPort() | HostResolver():
@@ -157,11 +160,50 @@ def arrange(operations: Iterable[Operation]) -> tuple[Operation, ...]:
             case _:
                 links.append(operation)
     reserve, release = _split(ports)
+    hindering = _hindering(release, reserve)
+    if hindering:
+        release = [operation for operation in release if operation not in hindering]
     filled, emptied = _split(firewall)
     build, dismantle = _split(links)
     rules = filled + emptied
     middle = rules + build + dismantle if filled else build + dismantle + rules
-    return tuple(reserve + middle + release)
+    return tuple(hindering + reserve + middle + release)
+
+
+def _hindering(release: Sequence[Operation], reserve: Sequence[Operation]) -> list[Operation]:
+    """The ports to be released that collide with one to be reserved."""
+    added = [op.object for op in reserve if op.verb is Verb.ADD and isinstance(op.object, HostPort)]
+    return [
+        op for op in release if isinstance(op.object, HostPort) and any(_collide(op.object, item) for item in added)
+    ]
+
+
+def _collide(one: HostPort, other: HostPort) -> bool:
+    """Whether the kernel keeps the two from being bound at the same time."""
+    return (
+        one.ports.first <= other.ports.last
+        and other.ports.first <= one.ports.last
+        and one.protocol is other.protocol
+        and any(
+            ours.version == theirs.version and (ours == theirs or ours.is_unspecified or theirs.is_unspecified)
+            for ours in one.addresses
+            for theirs in other.addresses
+        )
+    )
+
+
+def released_first(operations: Sequence[Operation]) -> int:
+    """How many operations at the beginning release ports that others of them reserve: their sockets have to be closed,
+    by all who have them, before the rest can be done.
+    """
+    count = 0
+    while count < len(operations) and _releases(operations[count]):
+        count += 1
+    return count if any(isinstance(op.object, HostPort) for op in operations[count:]) else 0
+
+
+def _releases(operation: Operation) -> bool:
+    return operation.verb is Verb.REMOVE and isinstance(operation.object, HostPort)
 
 
 def _split(operations: list[Operation]) -> tuple[list[Operation], list[Operation]]:

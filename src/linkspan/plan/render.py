@@ -5,7 +5,7 @@ from itertools import groupby
 from shlex import quote
 from types import MappingProxyType
 
-from linkspan.model.addressing import VERSIONS, Version
+from linkspan.model.addressing import VERSIONS, IPAddress, Version
 from linkspan.plan.objects import (
     HOST,
     PROTOCOL,
@@ -196,17 +196,20 @@ def _remark(verb: Verb, text: str) -> str:
     return f"# {_SERVING[verb]} {text}"
 
 
+def _bracketed(address: IPAddress) -> str:
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
 def _host_port(port: HostPort, verb: Verb) -> str:
-    host = f"[{port.address}]" if port.address.version == 6 else str(port.address)
-    text = f"{host}:{port.ports}/{port.protocol}"
+    text = " and ".join(f"{_bracketed(address)}:{port.ports}/{port.protocol}" for address in port.addresses)
     if verb is Verb.REMOVE:
         return f"# release {text}"
     if port.relay is None:
         return f"# reserve {text} (bound socket)"
     address, ports = port.relay
-    target = f"[{address}]" if address.version == 6 else str(address)
+    held = "bound socket of both families" if port.both else "bound socket"
     told = ", saying who the client is (PROXY protocol)" if port.proxy_protocol else ""
-    return f"# reserve {text} (bound socket), and relay what NAT leaves to {target}:{ports}{told}"
+    return f"# reserve {text} ({held}), and relay what NAT leaves to {_bracketed(address)}:{ports}{told}"
 
 
 def _bridge(bridge: Bridge, verb: Verb) -> Iterator[str]:

@@ -4,14 +4,14 @@ A fragment depends only on its own noun and, for a sandbox, on its networks, whi
 the whole plan is the union of the fragments, and a change touches the fragments of what it changes and no others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from linkspan.model.addressing import LOOPBACK_6, VERSIONS, IPInterface, IPNetwork, Version, interface
+from linkspan.model.addressing import LOOPBACK_6, VERSIONS, IPAddress, IPInterface, IPNetwork, Version, interface
 from linkspan.model.config import Config
 from linkspan.model.networks import Network
-from linkspan.model.ports import PortBinding, Protocol
+from linkspan.model.ports import PortBinding, PortRange, Protocol
 from linkspan.model.sandboxes import Endpoint, Mode, Sandbox
 from linkspan.model.state import Change, State
 from linkspan.plan.firewall import Firewall, Guard, Published, Zone
@@ -60,6 +60,48 @@ def active_bindings(
             if endpoint is not None and (target := endpoint.address(version)) is not None:
                 yield binding, endpoint, target
                 break
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A port, and what of the sandbox it stands for, which the relay need not know."""
+
+    port: HostPort
+    target: IPAddress
+    targets: PortRange
+
+
+def _host_ports(served: Iterable[_Served]) -> Iterator[HostPort]:
+    """The ports, with those that can share their sockets made one."""
+    left: dict[tuple[Protocol, PortRange], _Served] = {}
+    for each in served:
+        port = each.port
+        if len(port.ports) == 1 or not port.address.is_unspecified:
+            yield port
+        elif (other := left.pop((port.protocol, port.ports), None)) is None:
+            left[port.protocol, port.ports] = each
+        elif (shared := _shared(each, other) or _shared(other, each)) is not None:
+            yield shared
+        else:
+            yield from (other.port, port)
+    yield from (each.port for each in left.values())
+
+
+def _shared(four: _Served, six: _Served) -> HostPort | None:
+    """What has the sockets of 0.0.0.0 and `::` at once; None where it cannot be.
+
+    One port keeps its two, which `ss -l` shows as Docker's. For the rest, half of the sockets is half of the time that
+    publishing takes. All of `::` is left to the relay in part, so the relay has to have it anyway; what it carries, of
+    either family, goes to the IPv4 address. With the PROXY protocol it carries everything, and must not move it.
+    """
+    one, other = four.port, six.port
+    if (one.address.version, other.address.version) != (4, 6) or other.relay is None or four.targets != six.targets:
+        return None
+    if one.protocol is Protocol.SCTP or one.proxy_protocol != other.proxy_protocol:
+        return None
+    if one.proxy_protocol and one.relay != other.relay:
+        return None
+    return replace(other, relay=(four.target, four.targets), both=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +191,17 @@ class Planner:
 
     def _ports(self, sandbox: Sandbox, networks: Mapping[str, Network]) -> Iterator[KernelObject]:
         owner = mark(self.engine, "sandbox", sandbox.id)
+        served: list[_Served] = []
         for binding, endpoint, target in active_bindings(sandbox, networks, across=self.config.userland_proxy):
             bridge = networks[endpoint.network].bridge
             assert bridge is not None
             nat = self._is_translated(binding, target)
             relay = (target.ip, binding.target) if self._is_relayed(binding, nat=nat) else None
-            yield HostPort(binding.protocol, binding.address, binding.host, owner, relay, binding.proxy_protocol)
+            port = HostPort(binding.protocol, binding.address, binding.host, owner, relay, binding.proxy_protocol)
+            served.append(_Served(port, target.ip, binding.target))
             if nat:
                 yield from self.firewall.published(Published(binding, target.ip, bridge.name, owner))
+        yield from _host_ports(served)
 
     def _is_translated(self, binding: PortBinding, target: IPInterface) -> bool:
         """Whether NAT leads to the sandbox whatever can be led there."""

@@ -7,7 +7,7 @@ import pytest
 
 from linkspan.model.ports import PortRange, Protocol
 from linkspan.plan.objects import HostPort, Namespace
-from linkspan.plan.operations import Operation, OperationFailedError, Verb
+from linkspan.plan.operations import Operation, OperationFailedError, Verb, undo
 from tests.support.machines import Machine, sandbox_id
 
 TCP, UDP, SCTP = Protocol.TCP, Protocol.UDP, Protocol.SCTP
@@ -59,6 +59,60 @@ def test_a_range_with_a_taken_port_reserves_nothing(machine: Machine, protocol: 
     assert refusal.value.errno == errno.EADDRINUSE
     assert machine.observe().objects == ()
     machine.add(port(8000, 8004, protocol, address), port(8006, 8009, protocol, address))
+
+
+def both(first: int, last: int, protocol: Protocol = TCP) -> HostPort:
+    """A range of both families, as the plan has it: relayed."""
+    ports = PortRange(first, last)
+    return HostPort(protocol, ip_address("::"), ports, "one", (ip_address("10.0.0.2"), ports), both=True)
+
+
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.1", "::1"])
+def test_a_range_of_both_families_leaves_no_address_to_others(
+    machine: Machine, protocol: Protocol, address: str
+) -> None:
+    held = both(8000, 8009, protocol)
+    machine.add(held)
+    with pytest.raises(OperationFailedError) as refusal:
+        machine.add(port(8004, 0, protocol, address))
+    assert refusal.value.errno == errno.EADDRINUSE
+    assert machine.observe().objects == (held,)
+
+
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.1", "::1"])
+def test_a_range_of_both_families_is_refused_when_either_has_a_port_taken(
+    machine: Machine, protocol: Protocol, address: str
+) -> None:
+    machine.occupy(protocol, ip_address(address), 8005)
+    with pytest.raises(OperationFailedError) as refusal:
+        machine.add(both(8000, 8009, protocol))
+    assert refusal.value.errno == errno.EADDRINUSE
+    assert machine.observe().objects == ()
+
+
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+def test_a_family_goes_and_comes_again(machine: Machine, protocol: Protocol) -> None:
+    whole, four, six = (
+        both(8000, 8009, protocol),
+        *(port(8000, 8009, protocol, address) for address in ("0.0.0.0", "::")),
+    )
+    for step in ([four, six], [whole], [four], [whole], [six], []):
+        machine.apply(*machine.difference(step))
+        assert machine.observe().objects == tuple(step)
+
+
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+def test_a_family_that_cannot_come_leaves_the_other_as_it_was(machine: Machine, protocol: Protocol) -> None:
+    four = port(8000, 8009, protocol)
+    machine.add(four)
+    machine.occupy(protocol, ip_address("::"), 8005)
+    with pytest.raises(OperationFailedError) as refusal:
+        machine.apply(*machine.difference([both(8000, 8009, protocol)]))
+    assert [operation.verb for operation in refusal.value.applied] == [Verb.REMOVE]
+    machine.apply(*undo(refusal.value.applied), tolerant=True)
+    assert machine.observe().objects == (four,)
 
 
 def test_only_the_owner_of_a_port_is_replaced(machine: Machine) -> None:

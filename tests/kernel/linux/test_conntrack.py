@@ -7,11 +7,14 @@ import pytest
 
 from linkspan.model.ports import PortRange, Protocol
 from linkspan.plan.objects import HOST, Address, HostPort, KernelObject
-from linkspan.plan.operations import Operation, Verb
+from linkspan.plan.operations import Operation, Verb, diff
 from tests.support.machines import LinuxMachine, sandbox_id
 
 UDP = Protocol.UDP
 ONE = sandbox_id(1)
+RANGE = PortRange(5350, 5359)
+BOTH = HostPort(UDP, ip_address("::"), RANGE, "owner", (ip_address("10.0.0.9"), RANGE), both=True)
+"""A range of both families, whose relay leads nowhere."""
 
 
 @pytest.fixture
@@ -72,6 +75,25 @@ def test_the_flows_of_a_published_port_go_with_it_and_those_of_other_hosts_stay(
     send(tracked, "10.0.0.1", "10.0.0.1", 5354)
     forget(tracked, HostPort(UDP, ip_address("0.0.0.0"), PortRange(5353, 5353), "owner"))
     assert flows(tracked) == {"192.0.2.1 192.0.2.9 5353", "10.0.0.1 10.0.0.1 5354"}
+
+
+def test_the_flows_of_a_range_go_with_it_in_both_families(tracked: LinuxMachine) -> None:
+    send(tracked, "10.0.0.1", "10.0.0.1", 5353)
+    send(tracked, "fd00::1", "fd00::2", 5353)
+    forget(tracked, BOTH)
+    assert flows(tracked) == set()
+
+
+@pytest.mark.parametrize(("owner", "left"), [("owner", {"10.0.0.1 10.0.0.1 5353"}), ("another", set())])
+def test_flows_stay_with_a_sandbox_that_has_the_ports_by_other_sockets(
+    tracked: LinuxMachine, owner: str, left: set[str]
+) -> None:
+    four = HostPort(UDP, ip_address("0.0.0.0"), BOTH.ports, owner)
+    tracked.add(BOTH)
+    send(tracked, "10.0.0.1", "10.0.0.1", 5353)
+    send(tracked, "fd00::1", "fd00::2", 5353)
+    tracked.apply(*diff([BOTH], [four]))
+    assert flows(tracked) == left
 
 
 def test_a_port_on_one_address_is_forgotten_there_only(tracked: LinuxMachine) -> None:

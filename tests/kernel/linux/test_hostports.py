@@ -3,6 +3,7 @@
 import errno
 import socket
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,49 @@ def test_a_refused_range_names_the_port_and_leaves_no_socket(machine: LinuxMachi
     with pytest.raises(OperationFailedError, match="port 8004: Address already in use"):
         machine.add(port(8000, last=8009))
     assert open_files() == before
+
+
+@pytest.fixture(params=["0", "1"])
+def bindv6only(machine: LinuxMachine, request: pytest.FixtureRequest) -> str:
+    machine.inside(lambda: Path("/proc/sys/net/ipv6/bindv6only").write_text(request.param))
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("bindv6only")
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP])
+def test_a_range_of_both_families_is_bound_in_both_whatever_the_host_prefers(
+    machine: LinuxMachine, protocol: Protocol
+) -> None:
+    ports = PortRange(8000, 8002)
+    machine.add(HostPort(protocol, ip_address("::"), ports, "owner", (ip_address("10.0.0.2"), ports), both=True))
+    shown = machine.run("ss --no-header --listening --tcp --udp --numeric").split()
+    assert sorted(each for each in shown if each.startswith("*:8")) == ["*:8000", "*:8001", "*:8002"]
+
+
+@pytest.mark.usefixtures("bindv6only")
+def test_a_range_of_one_family_leaves_the_other_alone_whatever_the_host_prefers(machine: LinuxMachine) -> None:
+    machine.add(port(8000, "::", last=8002), port(8000, "0.0.0.0", last=8002))
+    relayed = HostPort(
+        Protocol.TCP, ip_address("::"), PortRange(9000, 9001), "o", (ip_address("::1"), PortRange(9000, 9001))
+    )
+    machine.add(relayed, port(9000, "0.0.0.0", last=9001))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_range_of_both_families_with_connections_in_time_wait_can_be_held(
+    machine: LinuxMachine, address: str
+) -> None:
+    family = FAMILIES[address]
+    with (
+        machine.inside(lambda: socket.create_server((address, 8001), family=family)) as server,
+        machine.inside(lambda: socket.create_connection((address, 8001))) as client,
+    ):
+        accepted, _ = server.accept()
+        accepted.close()
+        assert client.recv(1) == b""
+    assert machine.run("ss --no-header --tcp --numeric state time-wait 'sport = :8001'")
+    ports = PortRange(8000, 8002)
+    machine.add(HostPort(Protocol.TCP, ip_address("::"), ports, "o", (ip_address("10.0.0.2"), ports), both=True))
 
 
 def test_kernels_without_bpf_get_a_classic_filter(machine: LinuxMachine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,12 @@ def test_text_that_is_no_text_is_malformed() -> None:
         wire.question(QUESTION.replace(b"build", b"b\xff\xfeld"))
 
 
+def test_only_the_address_of_both_families_is_of_both_families() -> None:
+    port = WirePort(Protocol.TCP, "::1", (80, 80), "o", both=True)
+    with pytest.raises(MalformedError):
+        wire.services([port], [])
+
+
 def test_a_field_that_an_older_side_does_not_know_is_ignored() -> None:
     message = msgspec.msgpack.encode([1, {"type": "hello", "protocol": 1, "build": "b", "colour": "blue"}])
     assert wire.question(message) == Question(1, Hello(1, "b"))

@@ -1,11 +1,14 @@
 """The difference between two plans: what it means, and the order it comes in."""
 
+from dataclasses import replace
+from ipaddress import ip_address
 from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linkspan.model.ports import PortRange, Protocol
 from linkspan.plan.objects import (
     HOST,
     Address,
@@ -22,7 +25,7 @@ from linkspan.plan.objects import (
     Up,
     Veth,
 )
-from linkspan.plan.operations import Operation, Verb, apply, arrange, diff, is_firewall, undo
+from linkspan.plan.operations import Operation, Verb, apply, arrange, diff, is_firewall, released_first, undo
 from tests.support.strategies import plans
 
 
@@ -123,10 +126,42 @@ def test_links_are_added_before_any_is_removed(before: list[KernelObject], after
 @given(plans(), plans())
 def test_ports_are_reserved_first_and_released_last(before: list[KernelObject], after: list[KernelObject]) -> None:
     operations = diff(before, after)
+    operations = operations[released_first(operations) :]
     reserved = [isinstance(op.object, HostPort | HostResolver) and op.verb is not Verb.REMOVE for op in operations]
     released = [isinstance(op.object, HostPort | HostResolver) and op.verb is Verb.REMOVE for op in operations]
     assert reserved == sorted(reserved, reverse=True)
     assert released == sorted(released)
+
+
+PORT = HostPort(Protocol.TCP, ip_address("0.0.0.0"), PortRange(8000, 8009), "o")
+BOTH = replace(PORT, address=ip_address("::"), both=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "first"),
+    [
+        (PORT, BOTH, True),
+        (BOTH, PORT, True),
+        (BOTH, replace(PORT, address=ip_address("::1")), True),
+        (BOTH, replace(PORT, ports=PortRange(8009, 8009)), True),
+        (PORT, replace(PORT, address=ip_address("127.0.0.1")), True),
+        (replace(PORT, address=ip_address("127.0.0.1")), replace(PORT, address=ip_address("127.0.0.2")), False),
+        (BOTH, replace(PORT, ports=PortRange(8010, 8010)), False),
+        (BOTH, replace(PORT, protocol=Protocol.UDP), False),
+        (PORT, replace(PORT, address=ip_address("::")), False),
+    ],
+)
+def test_a_port_goes_first_when_another_could_not_be_bound_before(old: HostPort, new: HostPort, first: bool) -> None:
+    release, reserve = Operation(Verb.REMOVE, old), Operation(Verb.ADD, new)
+    operations = diff([old], [new])
+    assert operations == ((release, reserve) if first else (reserve, release))
+    assert released_first(operations) == first
+    assert undo(operations)[0].verb is (Verb.REMOVE if first else Verb.ADD)
+
+
+def test_a_port_that_only_goes_is_no_reason_to_do_things_in_two_steps() -> None:
+    assert released_first(diff([PORT], [])) == 0
+    assert released_first(diff([PORT, Namespace("n")], [])) == 0
 
 
 @given(plans(), plans())

@@ -111,6 +111,11 @@ def test_a_setting_of_an_interface_with_a_dot_in_its_name_is_spelled_with_slashe
 def test_a_held_port_is_a_remark() -> None:
     held = HostPort(Protocol.TCP, ip_address("0.0.0.0"), ports("8080"), OWNER)
     assert add(held) == ["# reserve 0.0.0.0:8080/tcp (bound socket)"]
+    both = replace(held, address=ip_address("::"), relay=(ip_address("10.0.0.2"), ports("80")), both=True)
+    assert add(both) == [
+        "# reserve 0.0.0.0:8080/tcp and [::]:8080/tcp (bound socket of both families),"
+        " and relay what NAT leaves to 10.0.0.2:80"
+    ]
     relayed = replace(held, address=ip_address("::"), relay=(ip_address("fd17::4"), ports("80")))
     assert add(relayed) == ["# reserve [::]:8080/tcp (bound socket), and relay what NAT leaves to [fd17::4]:80"]
     assert remove(held) == ["# release 0.0.0.0:8080/tcp"]

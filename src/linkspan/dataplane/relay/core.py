@@ -5,14 +5,16 @@ because a socket belongs for ever to the namespace it was created in.
 """
 
 import asyncio
+import os
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol as Interface
 from typing import TypeAlias
 
 from linkspan.dataplane.relay.connection import Connection
-from linkspan.dataplane.relay.overload import Overload
+from linkspan.dataplane.relay.overload import PAUSE_SECONDS, Overload
 from linkspan.dataplane.relay.pipes import Pipes
 from linkspan.dataplane.relay.poller import Poller
 from linkspan.dataplane.relay.tcp import TcpPort
@@ -28,6 +30,8 @@ MakeSocket: TypeAlias = Callable[[int | None, socket.AddressFamily, socket.Socke
 CONNECT_SECONDS = 10.0
 """A sandbox that has not answered for so long is not there."""
 _TICK_SECONDS = 1.0
+SLICE = 32
+"""Sockets of a range that begin to be served before others get their turn."""
 
 
 class Port(Interface):
@@ -37,6 +41,10 @@ class Port(Interface):
 
     def expire(self, now: float) -> bool:
         """Forget clients that have been silent for too long; whether there are others."""
+        ...
+
+    def detach(self) -> None:
+        """Let go of the descriptor, which is not watched, without closing it."""
         ...
 
     def retire(self) -> None: ...
@@ -55,6 +63,7 @@ class Relay:
         self.pipes = Pipes()
         self.overload = Overload(clock)
         self.spare: dict[socket.AddressFamily, socket.socket] = {}
+        self.unfinished: set[Served] = set()
         self._ports: set[Port] = set()
         self._connections: set[Connection] = set()
         self._young: dict[Connection, float] = {}
@@ -68,6 +77,8 @@ class Relay:
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        for served in list(self.unfinished):
+            served.close()
         for port in list(self._ports):
             self.stop(port)
         for connection in list(self._connections):
@@ -82,15 +93,12 @@ class Relay:
     def serve(self, port: HostPort, listeners: Sequence[int]) -> "Served":
         """Take over the descriptors, one for each port of the range; those of TCP listen already.
 
-        Raises `UnavailableError`, and takes nothing over, for a protocol that cannot be relayed.
+        Of a great many, most are served a moment later: clients wait in the queues of the sockets. Raises
+        `UnavailableError`, and takes nothing over, for a protocol that cannot be relayed.
         """
         _check(port)
-        # All is said, so that Python does not ask the kernel three things about each of a thousand sockets.
-        family = socket.AF_INET6 if port.address.version == 6 else socket.AF_INET
-        kind = socket.SOCK_DGRAM if port.protocol is Protocol.UDP else socket.SOCK_STREAM
-        sockets = (socket.socket(family, kind, 0, number) for number in listeners)
-        served = Served(self, [self._port(port.protocol, each) for each in sockets])
-        served.retarget(port)
+        served = Served(self, port, listeners)
+        served.go_on()
         return served
 
     @property
@@ -144,40 +152,95 @@ class Relay:
         if not self._connections:
             self._drained.set()
 
-    def _port(self, protocol: Protocol, listener: socket.socket) -> Port:
+    def give_back(self, port: Port) -> None:
+        """Forget a port that could not be served; its descriptor is not ours after all."""
+        self._ports.discard(port)
+        port.detach()
+
+    def port(self, value: HostPort, descriptor: int) -> Port:
+        """One socket of a port, not served yet."""
+        # All is said, so that Python does not ask the kernel three things about each of a thousand sockets.
+        family = socket.AF_INET6 if value.address.version == 6 else socket.AF_INET
         port: Port
-        match protocol:
+        match value.protocol:
             case Protocol.TCP:
-                port = TcpPort(self, listener)
+                port = TcpPort(self, socket.socket(family, socket.SOCK_STREAM, 0, descriptor))
             case Protocol.UDP | Protocol.SCTP:  # the latter only held
-                port = UdpPort(self, listener)
+                kind = socket.SOCK_DGRAM if value.protocol is Protocol.UDP else socket.SOCK_STREAM
+                port = UdpPort(self, socket.socket(family, kind, 0, descriptor))
         self._ports.add(port)
         return port
 
 
 class Served:
-    """The sockets of one `HostPort`."""
+    """The sockets of one `HostPort`, served from the first on; those whose turn has not come are descriptors still."""
 
-    def __init__(self, relay: Relay, ports: Sequence[Port]) -> None:
+    def __init__(self, relay: Relay, value: HostPort, descriptors: Sequence[int]) -> None:
         self._relay = relay
-        self._ports = ports
+        self._value = value
+        self._ports: list[Port] = []
+        self._waiting = deque(descriptors)
+        self._soon: asyncio.Handle | None = None
 
-    def retarget(self, port: HostPort) -> None:
+    def go_on(self) -> None:
+        """Serve some more; later, should the kernel be able to watch no more sockets now."""
+        self._soon = None
+        loop = asyncio.get_running_loop()
+        try:
+            for _ in range(min(SLICE, len(self._waiting))):
+                self._begin()
+        except OSError as error:
+            self._relay.overload.note(error)
+            self._soon = loop.call_later(PAUSE_SECONDS, self.go_on)
+        else:
+            self._soon = loop.call_soon(self.go_on) if self._waiting else None
+        if self._waiting:
+            self._relay.unfinished.add(self)
+        else:
+            self._relay.unfinished.discard(self)
+
+    def _begin(self) -> None:
+        """Serve the next one that waits."""
+        index = len(self._ports)
+        port = self._relay.port(self._value, self._waiting[0])
+        try:
+            self._lead(port, index)
+        except OSError:
+            self._relay.give_back(port)
+            raise
+        self._waiting.popleft()
+        self._ports.append(port)
+
+    def _lead(self, port: Port, index: int) -> None:
+        relay = self._value.relay
+        port.retarget(None if relay is None else (relay[0], relay[1].first + index), self._value.proxy_protocol)
+
+    def retarget(self, value: HostPort) -> None:
         """Serve the same sockets as this says. Raises `UnavailableError`."""
-        _check(port)
-        for index, each in enumerate(self._ports):
-            target = None if port.relay is None else (port.relay[0], port.relay[1].first + index)
-            each.retarget(target, port.proxy_protocol)
+        _check(value)
+        self._value = value
+        for index, port in enumerate(self._ports):
+            self._lead(port, index)
 
     def retire(self) -> None:
         """Take nothing new, since another process has the same sockets; what is under way goes on."""
+        self._give_up_waiting()
         for port in self._ports:
             port.retire()
 
     def close(self) -> None:
         """The ports are free when this returns; TCP connections live on."""
+        self._give_up_waiting()
         for port in self._ports:
             self._relay.stop(port)
+
+    def _give_up_waiting(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        self._relay.unfinished.discard(self)
+        while self._waiting:
+            os.close(self._waiting.popleft())
 
 
 def _check(port: HostPort) -> None:

@@ -35,6 +35,8 @@ _RECEIVE = {
     socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO),
     socket.AF_INET6: (socket.IPPROTO_IPV6, IPV6_RECVPKTINFO),
 }
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What an IPv4 address begins with on a socket of both families."""
 _ANCILLARY_BYTES = 128
 _buffer = bytearray(64 * 1024)
 _view = memoryview(_buffer)
@@ -69,6 +71,10 @@ class UdpPort:
             self._family = socket.AF_INET6 if target[0].version == 6 else socket.AF_INET
             self._listener.setsockopt(*_RECEIVE[socket.AddressFamily(self._listener.family)], 1)
             self._relay.poller.add(self._listener.fileno(), select.EPOLLIN, self._ready)
+
+    def detach(self) -> None:
+        """Let go of the descriptor, which is not watched, without closing it."""
+        self._listener.detach()
 
     def close(self) -> None:
         """The port is free when this returns."""
@@ -179,11 +185,15 @@ class Client:
 
 
 def _spoken_to(ancillary: list[tuple[int, int, bytes]]) -> Ancillary:
-    """The ancillary data of a reply, from that of what is replied to (`in_pktinfo`: ifindex, local, destination)."""
+    """The ancillary data of a reply, from that of what is replied to.
+
+    `in_pktinfo` is ifindex, local address and destination; `in6_pktinfo` is the address and ifindex.
+    """
     for level, kind, data in ancillary:
         if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
             _, local, _ = struct.unpack("=i4s4s", data)
             return ((level, kind, struct.pack("=i4s4s", 0, local, bytes(4))),)
         if (level, kind) == (socket.IPPROTO_IPV6, IPV6_PKTINFO):
-            return ((level, kind, data),)
+            # A client of IPv4 has no use for the interface, which link-local addresses need: it would bind the route.
+            return ((level, kind, data[:16] + bytes(4) if data.startswith(_MAPPED) else data),)
     return ()
