@@ -35,7 +35,7 @@ class MemoryBuilder:
         self.requests.append(request)
         files: list[Entry] = []
         labels = dict(request.labels)
-        lines = dockerfile.read_text().splitlines()  # noqa: ASYNC240 - a small file
+        lines = dockerfile.read_text(errors="replace").splitlines() or [""]  # noqa: ASYNC240 - a small file
         for number, line in enumerate(lines, 1):
             yield f"STEP {number}/{len(lines)}: {line}"
             await self._step(line.split(), files, labels, site)
@@ -44,12 +44,12 @@ class MemoryBuilder:
         _keep(site, picture.id)
 
     async def _step(self, words: list[str], files: list[Entry], labels: dict[str, str], site: Site) -> None:
-        if words[0] == "COPY":
+        if words[:1] == ["COPY"] and len(words) == 3:
             source = site.context / words[1]
             if not source.is_file():
                 raise BuildError(f"COPY failed: {words[1]}")
             files.append(Entry(words[2].lstrip("/"), source.read_bytes()))
-        elif words[0] == "LABEL":
+        elif words[:1] == ["LABEL"] and len(words) == 3:
             labels[words[1]] = words[2]
         elif words == ["RUN", "false"]:
             raise BuildError("The command '/bin/sh -c false' returned a non-zero code: 1", status=1)
@@ -81,5 +81,5 @@ def unpack_context(archive: Path, into: Path) -> None:
     try:
         with tarfile.open(archive, "r:*") as tar:
             tar.extractall(into, filter="data")
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, EOFError, KeyError, OSError, ValueError) as error:
         raise InvalidError(f"cannot read the archive: {error}", field="body") from error

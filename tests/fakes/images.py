@@ -173,7 +173,10 @@ class TarUnpacker:
         if failure is not None:
             raise failure
         self.unpacked += 1
-        self._unpack(layout, into)
+        try:
+            self._unpack(layout, into)
+        except (tarfile.TarError, EOFError, KeyError, OSError, ValueError) as error:
+            raise InvalidError(f"invalid image: its layers cannot be unpacked: {error}") from error
 
     @staticmethod
     def _unpack(layout: Path, into: Path) -> None:
