@@ -151,9 +151,9 @@ class Harbour:
         variables = [f"{name}={value}" for name, value in env.items()]
         return ["env", f"HOME={self.root}", f"DOCKER_HOST=unix://{self.socket}", *variables, "docker", *words]
 
-    async def docker(self, *words: str, stdin: bytes = b"") -> Outcome:
+    async def docker(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] = {}) -> Outcome:
         """Run the docker command."""
-        return await self.run(*self.docker_command(*words), stdin=stdin)
+        return await self.run(*self.docker_command(*words, env=env), stdin=stdin)
 
     async def start_docker(self, *words: str, env: Mapping[str, str] = {}) -> Process:
         """Start the docker command; what it prints can be read."""

@@ -1,14 +1,19 @@
 """`docker build` by the classic builder, through buildah: real layers, a cache, and Docker's words."""
 
 import asyncio
+import os
 import re
+import select
 import shutil
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.clients.harbour import Outcome
+from tests.clients.harbour import Harbour, Outcome
 from tests.clients.shared import SharedHarbour
+from tests.support.images import archive, busybox
 
 pytestmark = [
     pytest.mark.slow,
@@ -128,6 +133,45 @@ def test_a_build_ends_with_its_client(berth: SharedHarbour) -> None:
         if berth.docker("builder", "prune", "-f").status == 0:
             break
     assert berth.done("builder", "prune", "-f") == "Total reclaimed space: 0B"
+
+
+async def test_a_build_ends_with_the_daemon_also_when_that_is_killed(harbour: Harbour) -> None:
+    daemon = await harbour.serve()
+    await harbour.docker("load", stdin=archive([(busybox(), ["busybox:latest"])]))
+    building = await harbour.start_docker("build", "-", env={"DOCKER_BUILDKIT": "0"})
+    assert building.stdin is not None and building.stdout is not None
+    building.stdin.write(b"FROM busybox\nRUN echo begun; exec sleep 98761\n")
+    building.stdin.close()
+    async with asyncio.timeout(20):
+        while await building.stdout.readline() != b"begun\n":
+            pass
+        (step,) = await asyncio.to_thread(processes, b"sleep\x0098761\0")
+        daemon.signal(signal.SIGKILL)
+        assert await building.wait() != 0
+        await asyncio.to_thread(ended, step)
+    await harbour.serve()
+    again = await harbour.docker("build", "-", stdin=b"FROM busybox\nRUN true\n", env={"DOCKER_BUILDKIT": "0"})
+    assert again.status == 0, again
+
+
+def processes(command: bytes) -> list[int]:
+    """Those whose command line is this one."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if place.read_bytes() == command:
+                found.append(int(place.parent.name))
+    return found
+
+
+def ended(pid: int) -> None:
+    """Wait for the end of a process."""
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            assert select.select([descriptor], [], [], 20)[0], f"process {pid} goes on"
+        finally:
+            os.close(descriptor)
 
 
 def test_what_builds_keep_is_shown_and_pruned(berth: SharedHarbour) -> None:
