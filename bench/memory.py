@@ -4,7 +4,9 @@ import asyncio
 import gc
 import json
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from linkspan import CreateNetwork, CreateSandbox, Engine, Publish
@@ -26,6 +28,24 @@ def sockets() -> int:
     return sum(int(active) * int(size) for name, active, _, size, *_ in slabs if name in _SOCKET_SLABS)
 
 
+def watched() -> int:
+    """How many files this process waits for, in all its epoll sets."""
+    count = 0
+    for path in Path("/proc/self/fdinfo").iterdir():
+        with suppress(FileNotFoundError):  # the listing itself
+            count += path.read_text().count("tfd:")
+    return count
+
+
+async def _served(ports: int) -> None:
+    """Wait until the relay watches so many sockets, which it goes on doing when the request has been answered."""
+    deadline = time.monotonic() + 10
+    while watched() < ports:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the relay does not serve {ports} ports")
+        await asyncio.sleep(0.01)
+
+
 async def measure(namespace: str, data_root: str, exec_root: str) -> Mapping[str, int]:
     """The growth from one published port to 1,001."""
     async with Engine.open(data_root=data_root, exec_root=exec_root, namespace=namespace) as engine:
@@ -33,6 +53,7 @@ async def measure(namespace: str, data_root: str, exec_root: str) -> Mapping[str
         await engine.apply(CreateSandbox("box", networks=["net"], publish=["10000:80"]))
         before = private(), sockets()
         await engine.apply(Publish("box", [f"{RANGE}:{RANGE}"]))
+        await _served(1000)
         after = private(), sockets()
         return {"process": after[0] - before[0], "kernel": after[1] - before[1]}
 

@@ -111,8 +111,9 @@ SCENARIOS = [
         "range",
         "A thousand ports",
         "One interval element for the whole range when the numbers are the same on both sides; one element a port when "
-        "they are shifted.",
+        "they are shifted. One socket a port holds it in both families.",
         [CreateSandbox("media", publish=["20000-20999:20000-20999/udp", "8000-8002:9000-9002"])],
+        facts=HostFacts(ipv6=True),
     ),
     Scenario(
         "shared",

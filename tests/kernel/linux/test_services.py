@@ -2,14 +2,21 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
+
+from linkspan.dataplane.local import LocalDataPlane
+from linkspan.kernel.linux import LinuxKernel
 from linkspan.model.dataplane import HostPort, NameEntry, Resolver
 from linkspan.model.ports import PortRange, Protocol
 from linkspan.plan.objects import Namespace, mark
+from linkspan.plan.operations import diff
 from tests.fakes.planes import Plane
-from tests.support.machines import ENGINE, LinuxMachine, open_files, sandbox_id
+from tests.support.machines import ENGINE, LinuxMachine, NoFirewall, open_files, sandbox_id
 
 BOX = sandbox_id(1)
 OWNER = mark(ENGINE, "sandbox", BOX)
@@ -74,3 +81,33 @@ def test_without_a_data_plane_nothing_is_wanted_of_one(machine: LinuxMachine) ->
     assert machine.kernel.wanted() == {}
     served(machine, Plane(), lambda: asyncio.sleep(0))
     assert machine.kernel.wanted() == {}
+
+
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP])
+def test_a_data_plane_that_holds_a_socket_for_each_family_lets_go_of_them_for_those_of_both(
+    machine: LinuxMachine, protocol: Protocol
+) -> None:
+    """As at the upgrade of an engine that had two sockets for each port of a range; and back."""
+    ports = PortRange(9000, 9099)
+    six = HostPort(protocol, ip_address("::"), ports, OWNER, (ip_address("127.0.0.9"), ports))
+    apart = [six, replace(six, address=ip_address("0.0.0.0"), relay=None)]
+    together = [replace(six, both=True)]
+
+    async def changed(plane: LocalDataPlane, wanted: list[HostPort]) -> None:
+        async with machine.kernel.served_by(plane, outlives=True):
+            seen = await machine.kernel.observe(())
+            await machine.kernel.apply(diff(seen.objects, wanted))
+        assert {service for service, _ in plane._services.held.values()} == set(wanted)
+
+    async def whole() -> None:
+        before = open_files()
+        async with LocalDataPlane.open(lambda _, family, kind: socket.socket(family, kind)) as plane:
+            for wanted in (apart, together, apart, []):
+                await changed(plane, wanted)
+                await machine.kernel.close()
+                machine.kernel = await LinuxKernel.open(
+                    namespace=machine.namespace, exec_root=machine.exec_root, engine_id=ENGINE, firewall=NoFirewall
+                )
+        assert open_files() == before
+
+    machine.runner.run(whole())

@@ -122,7 +122,11 @@ class TcpPort:
 
 
 def _set_options(side: socket.socket) -> None:
-    """Accepted sockets have the options of their listener."""
+    """Accepted sockets have the options of their listener.
+
+    SO_REUSEADDR lets the port be bound anew, to listen, while connections of the past are in TIME_WAIT.
+    """
+    side.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     set_keepalive(side)
 

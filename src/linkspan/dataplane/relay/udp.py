@@ -82,8 +82,13 @@ class UdpPort:
         self._listener.close()
 
     def retire(self) -> None:
-        """Another process reads from the socket now; answers to what was read here still go out."""
+        """Another process reads from the socket now; answers to what was read here still go out.
+
+        Without clients the socket is let go of: the port may be given up, and wanted again, before this process ends.
+        """
         self._relay.poller.remove(self._listener.fileno())
+        if not self._clients:
+            self._listener.close()
 
     def expire(self, now: float) -> bool:
         """Forget clients that have been silent for too long; whether there are others."""
