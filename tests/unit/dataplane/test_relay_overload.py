@@ -10,6 +10,7 @@ import pytest
 
 from linkspan.dataplane.relay import Relay
 from linkspan.dataplane.relay.overload import QUIET_SECONDS, Overload
+from linkspan.dataplane.relay.poller import Handler, Poller
 from tests.support.relays import HERE, bound, host_port, make_socket, port_of
 
 
@@ -61,6 +62,33 @@ def test_a_datagram_is_lost_and_the_next_one_is_carried() -> None:
                     client.send(b"%d" % number)
                 assert await loop.sock_recv(server, 10) == b"3"
 
+    asyncio.run(story())
+
+
+def test_a_client_that_cannot_be_watched_is_lost_and_the_next_one_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused, add = list[int](), Poller.add
+
+    def refuse(self: Poller, number: int, events: int, handler: Handler) -> None:
+        if refused == [0]:
+            refused.append(number)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        refused[:] = refused or [0]
+        add(self, number, events, handler)
+
+    async def story() -> None:
+        loop, raised = asyncio.get_running_loop(), list[str]()
+        loop.set_exception_handler(lambda _, context: raised.append(str(context["exception"])))
+        with bound(socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            async with Relay(make_socket) as relay, asyncio.timeout(10):
+                listener = bound(socket.SOCK_DGRAM)
+                client.connect(listener.getsockname())
+                relay.serve(host_port(listener, port_of(server)), [listener.detach()])
+                client.send(b"lost")
+                client.send(b"carried")
+                assert await loop.sock_recv(server, 10) == b"carried"
+        assert raised == []
+
+    monkeypatch.setattr(Poller, "add", refuse)
     asyncio.run(story())
 
 

@@ -133,11 +133,12 @@ class UdpPort:
             return None
         try:
             outgoing.connect(self._address)
-        except OSError:  # no route to the sandbox now
+            client = Client(self._relay.poller, outgoing, lambda data: self._reply(peer, data))
+        except OSError:  # no route to the sandbox now, or the kernel can watch no more sockets
             outgoing.close()
             return None
         self._relay.expect_silence()
-        return Client(self._relay.poller, outgoing, lambda data: self._reply(peer, data))
+        return client
 
     def _forget(self, peer: Peer) -> None:
         self._clients.pop(peer).close()
