@@ -101,9 +101,9 @@ class Server:
         """Serve until the end, as above."""
         async with self._tasks as tasks:
             running = [tasks.create_task(self._end_when_useless()), tasks.create_task(self._end_when_retired())]
-            self._open_door()
+            self._listen()
             await self._ended.wait()
-            self._close_door()
+            self._stop_listening()
             for task in running:
                 task.cancel()
             if self._daemon is not None:
@@ -111,7 +111,7 @@ class Server:
             if self._reserve is not None:
                 os.close(self._reserve)
 
-    def _open_door(self) -> None:
+    def _listen(self) -> None:
         if self._listener.fileno() >= 0:
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
@@ -139,7 +139,7 @@ class Server:
             return self._accepted()
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._listener)
-        loop.call_later(PAUSE, self._open_door)
+        loop.call_later(PAUSE, self._listen)
         return None
 
     def _keep_reserve(self) -> None:
@@ -147,7 +147,7 @@ class Server:
             with suppress(OSError):
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _close_door(self) -> None:
+    def _stop_listening(self) -> None:
         """Nobody can connect any more, and another process may have the exec root."""
         if self._listener.fileno() < 0:
             return
@@ -261,7 +261,7 @@ class Server:
     def _retire(self) -> None:
         log.info("retiring: what is under way is finished")
         self._services.retire()
-        self._close_door()
+        self._stop_listening()
 
     async def _end_when_retired(self) -> None:
         await self._retired.wait()

@@ -8,27 +8,24 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TypeAlias
 
 from linkspan.dataplane.names import records
-from linkspan.dataplane.names.desk import Budget, Desk, Elsewhere, Question
 from linkspan.dataplane.names.forward import Upstreams
 from linkspan.dataplane.names.host import HostServers
 from linkspan.dataplane.names.labels import labels
 from linkspan.dataplane.names.messages import IN, RD, STREAM_SIZE, Query, Rcode
-from linkspan.dataplane.names.serving import Service
+from linkspan.dataplane.names.responder import Budget, Elsewhere, Question, Responder
+from linkspan.dataplane.names.serving import Sockets
 from linkspan.dataplane.names.tasks import Tasks
 from linkspan.dataplane.names.views import HostView, SandboxView, View
 from linkspan.dataplane.names.zones import Zones
+from linkspan.dataplane.ports import MakeSocket
 from linkspan.model.dataplane import HostResolver, Key, NameEntry, NameZone, Resolver, Step, Trace
 from linkspan.model.errors import InvalidError, NotFoundError
-
-MakeSocket: TypeAlias = Callable[[int | None, socket.AddressFamily, socket.SocketKind], socket.socket]
-"""Makes a socket in the network namespace of a descriptor, or, for None, in that of the process: the host's."""
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 _HOST_CACHE, _SANDBOX_CACHE = 4096, 256
@@ -41,40 +38,40 @@ class Served:
         self.resolver = resolver
         self._names = names
         self._namespace = namespace
-        self._service: Service | None = None
+        self._sockets: Sockets | None = None
         self._ended = False
         self._own: Upstreams | None = None
-        self.desk = Desk(*self._manners(resolver), names.random, names.budget)
+        self.responder = Responder(*self._policy(resolver), names.random, names.budget)
 
     def start(self, udp: socket.socket, tcp: socket.socket) -> None:
         """Serve at these sockets."""
-        self._service = Service(self.desk, udp, tcp, self._names.tasks, self._names.random)
+        self._sockets = Sockets(self.responder, udp, tcp, self._names.tasks, self._names.random)
         self._names.watch(self, self.resolver)
 
     def replace(self, resolver: Resolver | HostResolver) -> None:
         """Answer as `resolver` says from the next question on; the sockets stay, and no question is lost."""
-        if self._service is not None:
+        if self._sockets is not None:
             self._names.forget(self, self.resolver)
             self._names.watch(self, resolver)
         self.resolver = resolver
-        self.desk.become(*self._manners(resolver))
+        self.responder.replace(*self._policy(resolver))
 
     def close(self) -> None:
         """Take no more questions. Those that wait for another server are still answered (see `Names.drained`), and the
         descriptors closed then; without any, they are closed when this returns.
         """
-        if self._service is None:
+        if self._sockets is None:
             return
         self._names.forget(self, self.resolver)
-        self._service.close(self._end)
-        self._service = None
+        self._sockets.close(self._end)
+        self._sockets = None
 
     def _end(self) -> None:
         self._ended = True
         if self._namespace is not None:
             os.close(self._namespace)
 
-    def _manners(self, resolver: Resolver | HostResolver) -> tuple[View, Elsewhere, Rcode]:
+    def _policy(self, resolver: Resolver | HostResolver) -> tuple[View, Elsewhere, Rcode]:
         """What it sees, whom it asks, and what it says of names that nobody can be asked about."""
         if isinstance(resolver, HostResolver):
             return HostView(self._names.zones), _nobody, Rcode.REFUSED
@@ -142,7 +139,7 @@ class Names:
     def _changed(self, network: str) -> None:
         for watched in (network, _EVERYTHING):
             for served in self._watching.get(watched, ()):
-                served.desk.table.clear()
+                served.responder.table.clear()
 
     def watch(self, served: Served, resolver: Resolver | HostResolver) -> None:
         """Changes of what `resolver` sees concern `served`."""
@@ -167,7 +164,7 @@ class Names:
 
     async def trace(self, sandbox: str, name: str, type: str) -> Trace:
         """Ask as the sandbox would, and say how the answer came about. Raises `NotFoundError`, `InvalidError`."""
-        desk = self._of(sandbox).desk
+        responder = self._of(sandbox).responder
         asked = b"" if name == "." else labels(name)
         if asked is None:
             raise InvalidError(f"invalid name {name!r}", field="name", value=name)
@@ -177,9 +174,9 @@ class Names:
         def note(where: str, outcome: str) -> None:
             steps.append(Step(where, outcome, time.monotonic() - start))
 
-        answer = desk.answer(query, STREAM_SIZE, note)
+        answer = responder.answer(query, STREAM_SIZE, note)
         if isinstance(answer, Question):
-            answer = await desk.ask(answer, note)
+            answer = await responder.ask(answer, note)
         return Trace(*records.shown(answer), tuple(steps))
 
     def _of(self, sandbox: str) -> Served:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from functools import partial
 from random import Random
 
-from linkspan.dataplane.names.desk import Desk, Question
 from linkspan.dataplane.names.messages import OUR_SIZE, STREAM_SIZE
+from linkspan.dataplane.names.responder import Question, Responder
 from linkspan.dataplane.names.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -31,15 +31,17 @@ Client = tuple[str, int]
 _OVERLOAD = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class Service:
-    """Reads, answers, and closes."""
+class Sockets:
+    """The two of one name server, which are taken over: what arrives is answered until they are closed."""
 
-    def __init__(self, desk: Desk, udp: socket.socket, tcp: socket.socket, tasks: Tasks, random: Random) -> None:
-        self._desk = desk
+    def __init__(
+        self, responder: Responder, udp: socket.socket, tcp: socket.socket, tasks: Tasks, random: Random
+    ) -> None:
+        self._responder = responder
         self._udp, self._tcp = udp, tcp
         self._tasks = tasks
         self._random = random.random
-        self._rows = desk.table.rows
+        self._rows = responder.table.rows
         self._connections: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Task[None]] = set()
         self._asking = 0
@@ -96,7 +98,7 @@ class Service:
                 log.debug("name server: %s", error.strerror)
 
     def _other(self, data: bytes, client: Client) -> None:
-        answer = self._desk.datagram(data)
+        answer = self._responder.datagram(data)
         if isinstance(answer, Question):
             self._asking += 1
             task = self._tasks.start(partial(self._ask, answer, client), "name server forwards")
@@ -105,7 +107,7 @@ class Service:
             self._send(answer, client)
 
     async def _ask(self, question: Question, client: Client) -> None:
-        self._send(await self._desk.ask(question), client)
+        self._send(await self._responder.ask(question), client)
 
     def _send(self, answer: bytes, client: Client) -> None:
         try:
@@ -155,9 +157,9 @@ class Service:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while self._udp.fileno() >= 0 and self._at_end is None:
             data = await self._next(reader)
-            answer = self._desk.message(data, STREAM_SIZE)
+            answer = self._responder.message(data, STREAM_SIZE)
             if isinstance(answer, Question):
-                answer = await self._desk.ask(answer)
+                answer = await self._responder.ask(answer)
             if answer is None:
                 return
             writer.write(len(answer).to_bytes(2, "big") + answer)

@@ -11,8 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol as Interface
-from typing import TypeAlias
 
+from linkspan.dataplane.ports import MakeSocket
 from linkspan.dataplane.relay.connection import Connection
 from linkspan.dataplane.relay.overload import PAUSE_SECONDS, Overload
 from linkspan.dataplane.relay.pipes import Pipes
@@ -23,9 +23,6 @@ from linkspan.model.addressing import IPAddress
 from linkspan.model.dataplane import HostPort
 from linkspan.model.errors import UnavailableError
 from linkspan.model.ports import Protocol
-
-MakeSocket: TypeAlias = Callable[[int | None, socket.AddressFamily, socket.SocketKind], socket.socket]
-"""Makes a socket in a namespace, given by a descriptor of it; None is the process's own."""
 
 CONNECT_SECONDS = 10.0
 """A sandbox that has not answered for so long is not there."""

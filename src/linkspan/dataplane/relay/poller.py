@@ -42,7 +42,7 @@ class Poller:
         self._loop.remove_reader(self._epoll)
         self._epoll.close()
         self._handlers.clear()
-        self._bury()
+        self._close_sockets()
 
     def add(self, number: int, events: int, handler: Handler) -> None:
         """Call the handler when the descriptor has one of the events, by edges or by level as they say."""
@@ -62,7 +62,7 @@ class Poller:
         """Stop calling, and close when this batch of events is done."""
         self._handlers.pop(closed.fileno(), None)
         if not self._closing:
-            self._loop.call_soon(self._bury)
+            self._loop.call_soon(self._close_sockets)
         self._closing.append(closed)
 
     def again(self, number: int, events: int) -> None:
@@ -83,9 +83,9 @@ class Poller:
             if (handler := handlers.get(number)) is not None:
                 handler(happened)
         if self._closing:
-            self._bury()
+            self._close_sockets()
 
-    def _bury(self) -> None:
+    def _close_sockets(self) -> None:
         for closed in self._closing:
             closed.close()
         self._closing.clear()

@@ -11,7 +11,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from linkspan.dataplane.names import desk, forward
+from linkspan.dataplane.names import forward, responder
 from linkspan.dataplane.names.host import servers
 from linkspan.model.dataplane import Record, RecordType
 from tests.fakes.resolvers import Internet, failing, records, silent, truncating
@@ -144,7 +144,7 @@ async def test_the_same_question_of_many_is_asked_once(resolv_conf: Path) -> Non
 
 @looped
 async def test_beyond_the_limit_questions_are_refused(resolv_conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "MOST_AT_ONCE", 6)
+    monkeypatch.setattr(responder, "MOST_AT_ONCE", 6)
     monkeypatch.setattr(forward, "ROUNDS", (0.2,))
     internet = Internet()
     async with internet.server("198.51.100.1", silent), serving_names(resolv_conf, internet) as names:
@@ -159,7 +159,7 @@ async def test_beyond_the_limit_questions_are_refused(resolv_conf: Path, monkeyp
 async def test_a_sandbox_that_asks_without_end_leaves_room_for_others(
     resolv_conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "MOST_AT_ONCE", 8)
+    monkeypatch.setattr(responder, "MOST_AT_ONCE", 8)
     internet = Internet()
     async with (
         internet.server("192.0.2.53", silent),

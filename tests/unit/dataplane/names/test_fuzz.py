@@ -11,8 +11,8 @@ import dns.rrset
 import pytest
 
 from linkspan.dataplane.names.core import Names
-from linkspan.dataplane.names.desk import Question
 from linkspan.dataplane.names.messages import Query, adapted, lifetime, read
+from linkspan.dataplane.names.responder import Question
 from linkspan.dataplane.names.table import SIZE
 from linkspan.model.dataplane import Record, RecordType
 from tests.fakes.resolvers import Internet
@@ -72,7 +72,7 @@ async def test_a_hundred_thousand_malformed_datagrams_change_nothing(resolv_conf
         port = Port(names, resolver())
         counts = dict.fromkeys(("dropped", "asked", "answered"), 0)
         for number, data in enumerate(mutations(4, ROUNDS)):
-            answer = port.served.desk.datagram(data)
+            answer = port.served.responder.datagram(data)
             if answer is None:
                 counts["dropped"] += 1
                 assert len(data) < 12 or data[2] & 0x80
@@ -82,7 +82,7 @@ async def test_a_hundred_thousand_malformed_datagrams_change_nothing(resolv_conf
                 counts["answered"] += 1
                 check(data, answer, deeply=number % 20 == 0)
         assert min(counts.values()) > ROUNDS // 50, counts
-        assert len(port.served.desk.table.rows) <= SIZE
+        assert len(port.served.responder.table.rows) <= SIZE
 
 
 def fill(names: Names) -> None:

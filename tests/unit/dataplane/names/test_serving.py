@@ -67,7 +67,7 @@ async def test_the_table_says_what_the_usual_path_says(resolv_conf: Path) -> Non
             for settings in ({}, {"use_edns": 0}, {"want_dnssec": True}):
                 data = dns.message.make_query(name, kind, id=7, **settings).to_wire()
                 first, second = await port.send(data), await port.send(data)
-                assert data[2:] in port.served.desk.table.rows
+                assert data[2:] in port.served.responder.table.rows
                 assert first == second
                 other = await port.send(data.replace(name[:1].encode(), name[:1].upper().encode(), 1))
                 assert other.lower() == first.lower()

@@ -54,7 +54,7 @@ class Question:
     found: Found | None = None
 
 
-class Desk:
+class Responder:
     """Answers messages. `unknown` is said of names that nobody can be asked about.
 
     For a sandbox without a way out that is NXDOMAIN: resolver libraries take it as final at once, and go on with the
@@ -67,9 +67,9 @@ class Desk:
         self._random = random
         self._budget = budget
         self._taken = 0
-        self.become(view, elsewhere, unknown)
+        self.replace(view, elsewhere, unknown)
 
-    def become(self, view: View, elsewhere: Elsewhere, unknown: Rcode) -> None:
+    def replace(self, view: View, elsewhere: Elsewhere, unknown: Rcode) -> None:
         """Answer like this from now on."""
         self._view, self._elsewhere, self._unknown = view, elsewhere, unknown
         self.table.clear()
