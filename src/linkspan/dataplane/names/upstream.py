@@ -7,12 +7,23 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
-from linkspan.dataplane.names.messages import OUR_SIZE, Query, answers_to, is_truncated, lifetime, request
+from linkspan.dataplane.names.messages import (
+    OUR_SIZE,
+    Query,
+    Rcode,
+    answers_to,
+    code_of,
+    is_truncated,
+    lifetime,
+    request,
+)
 
 Open = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
 PORT = 53
 STREAM_SECONDS = 2.0
+_WITHOUT_EDNS = (Rcode.FORMERR, Rcode.NOTIMP)
 _SIOCGIFINDEX = 0x8933  # linux/sockios.h; if_nametoindex(3) knows those of this process's namespace only
 _INTERFACE = struct.Struct("=16si20x")  # struct ifreq
 
@@ -21,8 +32,16 @@ async def ask(open_socket: Open, server: str, query: Query) -> bytes:
     """The server's answer, whatever it says. Raises OSError when it is unreachable; waits for as long as it is silent.
 
     Every attempt has a random id, and a socket of its own with a port chosen by the kernel at random; being connected,
-    it receives from the server only. Whatever does not answer the question is passed over.
+    it receives from the server only. Whatever does not answer the question is passed over. A server that does not
+    understand OPT is asked again without (RFC 6891 §7).
     """
+    answer = await _asked(open_socket, server, query)
+    if query.edns is not None and code_of(answer) in _WITHOUT_EDNS:
+        return await _asked(open_socket, server, replace(query, edns=None))
+    return answer
+
+
+async def _asked(open_socket: Open, server: str, query: Query) -> bytes:
     message = request(query, int.from_bytes(os.urandom(2), "big"))
     answer = await _datagram(open_socket, server, message)
     if is_truncated(answer):

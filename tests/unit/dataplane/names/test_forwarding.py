@@ -127,6 +127,18 @@ async def test_a_truncated_answer_is_fetched_by_stream(resolv_conf: Path) -> Non
         assert len(server.asked) == 2, "once by datagram, once by stream, and then it is known"
 
 
+@pytest.mark.parametrize("refused", [dns.rcode.FORMERR, dns.rcode.NOTIMP])
+@looped
+async def test_a_server_that_knows_no_edns_is_asked_without(resolv_conf: Path, refused: dns.rcode.Rcode) -> None:
+    def old(question: dns.message.Message, by_tcp: bool) -> dns.message.Message | bytes | None:
+        return (records(WORLD) if question.edns < 0 else failing(refused))(question, by_tcp)
+
+    internet = Internet()
+    async with internet.server("198.51.100.1", old) as server, serving_names(resolv_conf, internet) as names:
+        answer = await Port(names, resolver()).ask("www.example", use_edns=0)
+        assert (shown(answer), [question.edns for question in server.asked]) == ([WORLD], [0, -1])
+
+
 @looped
 async def test_the_same_question_of_many_is_asked_once(resolv_conf: Path) -> None:
     internet = Internet()
