@@ -235,6 +235,9 @@ class Server:
                 failures.append(Refused(error.kind, error.message))
             except OSError as error:
                 failures.append(Refused("unavailable", f"{' '.join(service.key)}: {error.strerror}"))
+            except Exception as error:  # a mistake of ours: it must not end what everyone else is served
+                log.exception("a service cannot be served, in an unexpected way")
+                failures.append(Refused("unavailable", f"{' '.join(service.key)}: {error!r}"))
         for failure in failures:
             log.warning("a service was refused: %s", failure.message)
         return failures[0] if failures else Done()

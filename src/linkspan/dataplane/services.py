@@ -15,7 +15,7 @@ from typing import TypeVar
 from linkspan.dataplane.channel import close_all, duplicates
 from linkspan.dataplane.ports import Answering, Held, Names, Relay, Relaying
 from linkspan.model.dataplane import HostPort, HostResolver, Key, NameEntry, NameZone, Resolver, Service, Trace
-from linkspan.model.errors import InvalidError, LinkspanError
+from linkspan.model.errors import InvalidError
 
 Serving = TypeVar("Serving")
 
@@ -68,7 +68,7 @@ class Services:
         try:
             _require_sockets(service, len(taken))
             entry = self._serve(service, taken)
-        except (LinkspanError, OSError):
+        except BaseException:
             close_all(taken)
             raise
         self._entries[service.key] = entry
@@ -144,7 +144,7 @@ def _lend(descriptors: Sequence[int], serve: Callable[[Sequence[int]], Serving])
     lent = duplicates(descriptors)
     try:
         return serve(lent)
-    except (LinkspanError, OSError):
+    except BaseException:
         close_all(lent)
         raise
 
