@@ -6,6 +6,7 @@ from pathlib import Path
 
 from linkspan.model.errors import InvalidError
 
+_MAX = 2**31 - 1
 _LINKS = 40
 """How many symbolic links a path may lead through (the kernel's number)."""
 
@@ -45,7 +46,7 @@ def _user(text: str, passwd: str, group: str) -> User:
     entry = next((line for line in lines if wanted in (line[0], line[2])), None)
     if entry is None and not wanted.isdecimal():
         raise _missing("user", wanted, "passwd")
-    name, uid, gid = (entry[0], int(entry[2]), int(entry[3])) if entry else ("", int(wanted), 0)
+    name, uid, gid = (entry[0], int(entry[2]), int(entry[3])) if entry else ("", _number(wanted), 0)
     members = _fields(group, 3)
     if colon and wanted_group:
         chosen = _group(wanted_group, members)
@@ -58,13 +59,24 @@ def _group(wanted: str, members: list[list[str]]) -> int:
     found = next((int(line[2]) for line in members if wanted in (line[0], line[2])), None)
     if found is None and not wanted.isdecimal():
         raise _missing("group", wanted, "group")
-    return int(wanted) if found is None else found
+    return _number(wanted) if found is None else found
+
+
+def _number(text: str) -> int:
+    """A user or group that no file names; Docker's range and words. Very long texts are not even read."""
+    if len(text) > len(str(_MAX)) or int(text) > _MAX:
+        raise InvalidError(f"uids and gids must be in range 0-{_MAX}", field="user", value=text)
+    return int(text)
 
 
 def _fields(text: str, least: int) -> list[list[str]]:
     """The lines of a colon-separated file that have enough fields, and numbers where numbers belong."""
     lines = (line.split(":") for line in text.splitlines() if not line.startswith("#"))
-    return [line for line in lines if len(line) >= least and all(field.isdecimal() for field in line[2:least])]
+    return [line for line in lines if len(line) >= least and all(map(_is_number, line[2:least]))]
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= len(str(_MAX)) and int(text) <= _MAX
 
 
 def _missing(kind: str, name: str, file: str) -> InvalidError:

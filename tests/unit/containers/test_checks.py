@@ -171,6 +171,8 @@ def test_users_are_looked_up_in_the_root_file_system(text: str, expected: User) 
         ("nobody", "unable to find user nobody: no matching entries in passwd file"),
         ("damaged", "unable to find user damaged: no matching entries in passwd file"),
         ("ann:nobodies", "unable to find group nobodies: no matching entries in group file"),
+        ("2147483648", "uids and gids must be in range 0-2147483647"),
+        ("1:99999999999999999999", "uids and gids must be in range 0-2147483647"),
     ],
 )
 def test_unknown_users_are_refused(text: str, words: str) -> None:
