@@ -100,6 +100,25 @@ async def test_udp_is_carried_between_all_families(host: str, version: int) -> N
                 assert await loop.sock_recv(client, 100) == b"answer to question"
 
 
+async def test_ipv4_clients_of_a_udp_port_of_both_families_are_answered_from_where_they_asked() -> None:
+    loop = asyncio.get_running_loop()
+    async with wire() as place:
+        machine, neighbour = place.lan.machine, place.lan.neighbour
+        with listen(place.sandbox, Protocol.UDP, "0.0.0.0", SERVER_PORT.first) as server:
+            place.serve(Protocol.UDP, "::", neighbour.v4)
+            for site, address in (
+                (place.machine, "127.0.0.1"),
+                (place.machine, str(machine.v4)),
+                (place.sandbox, str(machine.v4)),
+            ):
+                with site.socket(4, socket.SOCK_DGRAM) as client:
+                    client.connect((address, PORT.first))
+                    client.send(b"question")
+                    _, source = await loop.sock_recvfrom(server, 100)
+                    server.sendto(b"answer", source)
+                    assert await loop.sock_recv(client, 100) == b"answer"
+
+
 async def test_the_server_is_told_the_real_client_over_another_family() -> None:
     loop = asyncio.get_running_loop()
     async with wire() as place:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -230,3 +231,12 @@ def test_a_retired_port_reads_nothing_and_still_answers() -> None:
             assert await loop.sock_recv(client, 100) == b"answer"
 
     told(story)
+
+
+def test_an_answer_is_bound_to_the_interface_for_ipv6_alone() -> None:
+    """A link-local address means nothing without it; an IPv4 client may be behind another interface than it came by."""
+    interface = struct.pack("=i", 7)
+    for address, kept in (("fe80::1", interface), ("::ffff:10.0.0.1", bytes(4))):
+        packed = socket.inet_pton(socket.AF_INET6, address)
+        got = (socket.IPPROTO_IPV6, udp.IPV6_PKTINFO, packed + interface)
+        assert udp._spoken_to([got]) == ((*got[:2], packed + kept),)

@@ -133,10 +133,4 @@ def _set_options(side: socket.socket) -> None:
 
 def _introduction(client: socket.socket, peer: tuple[str, int]) -> bytes:
     here = client.getsockname()
-    return header((_address(peer[0]), peer[1]), (_address(here[0]), here[1]))
-
-
-def _address(text: str) -> IPAddress:
-    """As the client knows it: a socket of both families shows IPv4 addresses as ::ffff:192.0.2.1."""
-    address = ip_address(text.split("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
+    return header((ip_address(peer[0].split("%")[0]), peer[1]), (ip_address(here[0].split("%")[0]), here[1]))
