@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from linkspan.kernel import native
-from linkspan.kernel.outcome import Outcome, failure, tolerated
+from linkspan.kernel.outcome import Outcome, failure, in_order
 from linkspan.model.addressing import Version
 from linkspan.model.ports import Protocol
 from linkspan.plan.objects import HostPort, Key
@@ -82,13 +82,7 @@ class HostPorts:
 
     def perform(self, operations: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
         """Reserve and release in order; unless tolerant, stop at the first failure."""
-        outcomes: list[Outcome] = []
-        for operation in operations:
-            error = self._perform(operation)
-            outcomes.append(Outcome(operation, error))
-            if error is not None and not tolerant and not tolerated(operation, error, tolerant=False):
-                break
-        return outcomes
+        return in_order(operations, self._perform, tolerant=tolerant)
 
     def _perform(self, operation: Operation) -> OSError | None:
         port, key = operation.object, operation.object.key

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from linkspan.plan.operations import Operation, Verb
@@ -27,3 +28,16 @@ def tolerated(operation: Operation, error: OSError, *, tolerant: bool) -> bool:
     if operation.verb is Verb.REMOVE:
         return error.errno in GONE
     return tolerant and operation.verb is Verb.ADD and error.errno == errno.EEXIST
+
+
+def in_order(
+    operations: Sequence[Operation], perform: Callable[[Operation], OSError | None], *, tolerant: bool
+) -> list[Outcome]:
+    """Try one after the other. Unless tolerant, the first that fails is the last, but for removals."""
+    outcomes: list[Outcome] = []
+    for operation in operations:
+        error = perform(operation)
+        outcomes.append(Outcome(operation, error))
+        if error is not None and not tolerant and operation.verb is not Verb.REMOVE:
+            break
+    return outcomes

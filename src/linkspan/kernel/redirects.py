@@ -11,7 +11,7 @@ from pathlib import Path
 
 from linkspan.kernel.namespaces import Namespaces
 from linkspan.kernel.native import Nftables, NftablesError, Output
-from linkspan.kernel.outcome import Outcome, failure
+from linkspan.kernel.outcome import Outcome, failure, in_order
 from linkspan.kernel.thread import enter, visit
 from linkspan.model.errors import UnavailableError
 from linkspan.plan.nftables import comment
@@ -34,17 +34,7 @@ class Redirects:
 
     def perform(self, operations: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
         """Make and remove in order; unless tolerant, stop at the first failure."""
-
-        def inside() -> list[Outcome]:
-            outcomes: list[Outcome] = []
-            for operation in operations:
-                error = self._perform(operation)
-                outcomes.append(Outcome(operation, error))
-                if error is not None and not tolerant and operation.verb is not Verb.REMOVE:
-                    break
-            return outcomes
-
-        return visit(inside)
+        return visit(lambda: in_order(operations, self._perform, tolerant=tolerant))
 
     def _perform(self, operation: Operation) -> OSError | None:
         """One operation. Moves the thread."""

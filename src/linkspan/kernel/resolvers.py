@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from linkspan.kernel.hostports import Retire, close_all
 from linkspan.kernel.namespaces import Namespaces
-from linkspan.kernel.outcome import Outcome, failure, tolerated
+from linkspan.kernel.outcome import Outcome, failure, in_order
 from linkspan.kernel.thread import enter, visit
 from linkspan.model.dataplane import HostResolver, Key, Resolver
 from linkspan.plan.operations import Operation, Verb
@@ -54,13 +54,7 @@ class Resolvers:
 
     def perform(self, operations: Sequence[Operation], *, tolerant: bool) -> list[Outcome]:
         """Open and close in order; unless tolerant, stop at the first failure."""
-        outcomes: list[Outcome] = []
-        for operation in operations:
-            error = self._perform(operation)
-            outcomes.append(Outcome(operation, error))
-            if error is not None and not tolerant and not tolerated(operation, error, tolerant=False):
-                break
-        return outcomes
+        return in_order(operations, self._perform, tolerant=tolerant)
 
     def _perform(self, operation: Operation) -> OSError | None:
         resolver, key = operation.object, operation.object.key
