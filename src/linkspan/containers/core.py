@@ -182,7 +182,7 @@ class Containers:
         done, _ = await asyncio.wait([ended], timeout=seconds if seconds >= 0 else None)
         if not done:
             self._signal(life, signals.SIGKILL)
-            await ended
+        await ended
         self._context.announce(life.container, "stop")
         return True
 
@@ -287,6 +287,8 @@ class Containers:
             async with life.lock:  # a start that has begun is finished first
                 if removed.done():  # it has ended meanwhile, and been removed at its end
                     pass
+                elif life.unfinished:
+                    await self._ender.finish(life)
                 elif life.running:
                     self._signal(life, signals.SIGKILL)
                     thaw = True

@@ -48,6 +48,11 @@ class Life:
         settle(self.called_off)
         self.called_off = None
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether its process has ended, but the end could not be dealt with: it is still remembered as running."""
+        return self.running and self.over is not None and self.over.done()
+
     def next_exit(self) -> "asyncio.Future[int]":
         """The exit status, at the next exit or the removal."""
         self.exits = [future for future in self.exits if not future.done()]
@@ -66,6 +71,15 @@ class Life:
         for future in told:
             if not future.done():
                 future.set_result(self.container.state.exit_code)
+        self.end_streams()
+
+    def fail(self, error: Exception) -> None:
+        """Tell those who wait that its end could not be dealt with: nobody waits for what will not come."""
+        for future in (*self.exits, *self.removals):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # who waited may have gone since
+        self.leaving = False
         self.end_streams()
 
     def end_streams(self) -> None:

@@ -78,8 +78,9 @@ class Watcher:
             settle(life.over)
             try:
                 await self._ender.finish(life)
-            except Exception:
+            except Exception as error:
                 log.exception("the end of container %s could not be dealt with", life.container.name)
+                life.fail(error)
         if life.container.state.status is Status.RESTARTING and not self._letting_go:
             self._tasks.begin(self.restarts.again(life), f"restart {life.container.name}")
 

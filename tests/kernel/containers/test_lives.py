@@ -1,6 +1,7 @@
 """Containers from create to remove, with a real runtime."""
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from linkspan import CreateNetwork
+from linkspan.containers.register import Life
 from linkspan.model.containers import Container, Mount, MountKind, Status
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.requests import EndpointRequest
@@ -315,3 +317,18 @@ async def test_who_left_all_networks_starts_without_any_and_can_join_again(place
     await place.containers.connect("web", EndpointRequest("bridge"))
     _, said = await place.exec("web", "ip", "-4", "address")
     assert b"172.17.0.2/16" in said
+
+
+async def test_an_end_that_cannot_be_remembered_fails_who_waits_for_it_and_is_dealt_with_later(
+    place: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(life: Life, container: Container) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    await place.run("sleep", "1000", name="web")
+    monkeypatch.setattr(place.containers._register, "save", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        await asyncio.wait_for(place.containers.remove("web", force=True), PATIENCE)
+    monkeypatch.undo()
+    await asyncio.wait_for(place.containers.remove("web", force=True), PATIENCE)
+    assert place.leftovers() == []
