@@ -28,8 +28,6 @@ _RECEIVE_BUFFER = 1 << 20
 _PAUSE = 0.5
 Client = tuple[str, int]
 
-_OVERLOAD = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
 
 class Sockets:
     """The two of one name server, which are taken over: what arrives is answered until they are closed."""
@@ -121,8 +119,6 @@ class Sockets:
         except (BlockingIOError, ConnectionError):
             return
         except OSError as error:
-            if error.errno not in _OVERLOAD:
-                raise
             log.warning("name server: cannot accept a connection: %s; trying again in %g s", error.strerror, _PAUSE)
             self._loop.remove_reader(self._tcp)
             self._loop.call_later(_PAUSE, self._resume)

@@ -15,7 +15,6 @@ PAUSE_SECONDS = 0.1
 QUIET_SECONDS = 5.0
 """Without a failure for so long, a burst is over."""
 
-SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PASSING = frozenset(
     {errno.EAGAIN, errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOPROTOOPT}
     | {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENONET, errno.EOPNOTSUPP}

@@ -191,3 +191,27 @@ async def test_the_host_is_answered_for_its_domain_and_for_nothing_else(resolv_c
         ]
         assert code(await port.ask("www.example")) == "REFUSED"
         assert internet.sockets == 0
+
+
+@looped
+async def test_a_listener_that_fails_is_tried_again_later_and_datagrams_are_answered(
+    resolv_conf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raised = list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context["message"]))
+    udp, tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.create_server(("127.0.0.1", 0))
+    udp.bind(("127.0.0.1", 0))
+    address = udp.getsockname()
+    with tcp.dup() as failing, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        async with serving_names(resolv_conf, Internet()) as names:
+            names.serve(resolver(), udp.detach(), tcp.detach(), None)
+            failing.shutdown(socket.SHUT_RDWR)  # no longer listens: accept gives EINVAL from now on
+            client.setblocking(False)
+            client.connect(address)
+            for _ in range(5):
+                client.send(dns.message.make_query("web", "A").to_wire())
+                assert await asyncio.get_running_loop().sock_recv(client, 512)
+    assert raised == []
+    assert [record.message for record in caplog.records].count(
+        "name server: cannot accept a connection: Invalid argument; trying again in 0.5 s"
+    ) == 1
