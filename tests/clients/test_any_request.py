@@ -66,11 +66,12 @@ async def salvo(socket: Path, found: Sequence[Shot]) -> None:
             assert status < 500 or status == UNIMPLEMENTED, (shot, body)
 
 
-def state(berth: SharedHarbour) -> tuple[str, str, str]:
-    """Links, mounts and firewall of the machine."""
+def state(berth: SharedHarbour) -> tuple[list[str], list[str], str]:
+    """Links by name, mounts and firewall of the machine."""
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(berth.root / "data") in line]
     rules = berth.run("nft", "-s", "list", "ruleset").out
-    return berth.run("ip", "-o", "-br", "link").out, "\n".join(mounts), rules
+    links = sorted(link["ifname"] for link in berth.run("ip", "-j", "link").json)
+    return links, mounts, rules
 
 
 def test_any_requests_have_answers_and_leave_nothing(berth: SharedHarbour) -> None:
