@@ -1,6 +1,7 @@
 """The relay's TCP ports, between sockets of the loopback interface."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -209,7 +210,7 @@ def test_a_reset_reaches_a_server_that_reads_nothing() -> None:
     told(story)
 
 
-def test_a_server_that_is_not_there_is_a_reset() -> None:
+def test_a_server_that_is_not_there_is_a_reset_and_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
     async def story(place: Carried) -> None:
         place.server.close()
         with socket.create_connection((HERE, place.port)) as client:
@@ -217,7 +218,9 @@ def test_a_server_that_is_not_there_is_a_reset() -> None:
             with pytest.raises(ConnectionResetError):
                 await asyncio.get_running_loop().sock_recv(client, 1)
 
-    told(story)
+    with caplog.at_level(logging.INFO):
+        told(story)
+    assert caplog.text == ""
 
 
 def test_a_server_that_does_not_answer_is_a_reset_in_the_end() -> None:
