@@ -17,8 +17,8 @@ async def test_a_container_runs_is_shown_and_ends(harbour: Harbour) -> None:
     await harbour.create("web", "sh", "-c", "echo out; echo err >&2; sleep 1000", HostConfig=host, Labels={"k": "v"})
     assert (await harbour.docker("start", "web")).out == "web"
     row = (await harbour.docker("ps", "--filter", "label=k=v", "--format", "{{.Names}} {{.State}} {{.Ports}}")).out
-    assert row == "web running 0.0.0.0:8080->80/tcp"
-    assert (await harbour.docker("port", "web")).out == "80/tcp -> 0.0.0.0:8080"
+    assert row == "web running 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"
+    assert (await harbour.docker("port", "web")).out == "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080"
     log = await harbour.docker("logs", "web")
     assert (log.out, log.err) == ("out", "err")
     address = '{{(index .NetworkSettings.Networks "n1").IPAddress}}'
