@@ -16,6 +16,7 @@ from linkspan.api.networks import creation, unused, wished_endpoint
 from linkspan.api.render.status import plan_body
 from linkspan.api.rooms import Rooms
 from linkspan.containers.checks import checked
+from linkspan.containers.proxied import proxied
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import ConflictError
 from linkspan.model.requests import Connect, CreateSandbox, Disconnect, RemoveNetwork
@@ -82,7 +83,12 @@ def _sandbox(wanted: CreateContainer, rooms: Rooms) -> CreateSandbox:
         replace(each, network="bridge" if each.network == "default" else each.network) for each in wanted.endpoints
     ]
     return CreateSandbox(
-        wanted.name, networks=networks or (own,), publish=wanted.publish, hostname=wanted.hostname, dns=wanted.dns
+        wanted.name,
+        networks=networks or (own,),
+        publish=wanted.publish,
+        hostname=wanted.hostname,
+        dns=wanted.dns,
+        proxy_protocol=proxied(wanted),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from linkspan.containers.capabilities import granted
 from linkspan.containers.files import extra_host
 from linkspan.containers.isolation import isolated
+from linkspan.containers.proxied import proxied
 from linkspan.containers.signals import signal_number
 from linkspan.model.addressing import parse_address
 from linkspan.model.containers import CreateContainer, Mount, MountKind
@@ -44,6 +45,7 @@ def checked(wanted: CreateContainer) -> CreateContainer:
         extra_host(text)
     for text in wanted.dns:
         _check_server(text)
+    proxied(wanted)
     for mount in wanted.mounts:
         _check_mount(mount)
     return replace(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from linkspan.containers.checks import CONTAINER_MODE, has_own_network
+from linkspan.containers.proxied import proxied
 from linkspan.containers.register import Life, Register
 from linkspan.containers.resolution import chose_ndots
 from linkspan.engine.core import Engine
@@ -67,6 +68,7 @@ class Sandboxes:
             hostname=wanted.hostname if own else "",
             dns=wanted.dns if own else (),
             ndots=own and chose_ndots(wanted),
+            proxy_protocol=proxied(wanted) if own else (),
         )
         try:
             return await self._engine.apply(request)

@@ -15,6 +15,7 @@ from linkspan.containers.sandboxes import Sandboxes
 from linkspan.engine.core import Engine
 from linkspan.model.config import Config
 from linkspan.model.containers import Container, CreateContainer
+from linkspan.model.errors import InvalidError
 from linkspan.model.requests import CreateNetwork, CreateSandbox, EndpointRequest
 from linkspan.model.sandboxes import Sandbox
 from tests.support.engines import World
@@ -86,3 +87,16 @@ async def test_who_does_not_run_has_no_sandbox_to_rename() -> None:
     async with opened() as (engine, sandboxes):
         await sandboxes.rename(container())
         assert not engine.sandboxes
+
+
+async def test_a_label_has_published_ports_say_who_the_client_is() -> None:
+    wanted = container(publish=("8080:80", "81:81"), labels={"linkspan.proxy-protocol": "80/tcp"})
+    async with opened() as (_, sandboxes):
+        sandbox = await sandboxes.enter(wanted)
+    assert {str(each.target): each.proxy_protocol for each in sandbox.ports} == {"80": True, "81": False}
+
+
+def test_a_label_that_names_no_port_is_refused() -> None:
+    with pytest.raises(InvalidError) as refused:
+        container(labels={"linkspan.proxy-protocol": "http"})
+    assert refused.value.field == "linkspan.proxy-protocol"
