@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.harbour import Harbour
-from tests.clients.shared import SharedHarbour, shared
+from tests.clients.machine import DockerMachine
+from tests.clients.shared import SharedMachine, shared_machine
 from tests.support.images import busybox, nginx
 
 
 @pytest.fixture
-def harbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Harbour:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DockerMachine:
     """A machine for a daemon; the coroutine test that takes it enters and leaves it."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    return Harbour(tmp_path)
+    return DockerMachine(tmp_path)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,8 +27,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
 
     async def whole() -> None:
-        place = arguments.get("harbour")
-        if isinstance(place, Harbour):
+        place = arguments.get("machine")
+        if isinstance(place, DockerMachine):
             async with place:
                 await pyfuncitem.obj(**arguments)
         else:
@@ -39,10 +39,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture(scope="module")
-def berth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHarbour]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedMachine]:
     """One daemon with busybox and nginx for all tests of a module."""
-    root = tmp_path_factory.mktemp("berth")
+    root = tmp_path_factory.mktemp("shared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(root))
-        with shared(root, [(busybox(), ["busybox:latest"]), (nginx(), ["nginx:latest"])]) as found:
+        with shared_machine(root, [(busybox(), ["busybox:latest"]), (nginx(), ["nginx:latest"])]) as found:
             yield found

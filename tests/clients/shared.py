@@ -1,6 +1,6 @@
-"""One daemon for all tests of a module, which then must not disturb each other: a harbour in a thread of its own.
+"""One daemon for all tests of a module, which then must not disturb each other: a machine in a thread of its own.
 
-Tests that need a daemon of their own, or another one, take the fixture `harbour` instead.
+Tests that need a daemon of their own, or another one, take the fixture `machine` instead.
 """
 
 import asyncio
@@ -12,35 +12,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.clients.harbour import Harbour, Outcome
+from tests.clients.machine import DockerMachine, Outcome
 from tests.support.images import Picture, archive
 
 Result = TypeVar("Result")
 
 
-class SharedHarbour:
+class SharedMachine:
     """A machine with a daemon; calls wait until they are done."""
 
-    def __init__(self, harbour: Harbour, loop: asyncio.AbstractEventLoop) -> None:
-        self.harbour = harbour
-        self.root = harbour.root
+    def __init__(self, machine: DockerMachine, loop: asyncio.AbstractEventLoop) -> None:
+        self.machine = machine
+        self.root = machine.root
         self._loop = loop
 
     def wait(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """The result of a coroutine that runs where the harbour is."""
+        """The result of a coroutine that runs where the machine is."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call a function where the harbour is."""
+        """Call a function where the machine is."""
         self._loop.call_soon_threadsafe(function)
 
     def run(self, *argv: str, stdin: bytes = b"") -> Outcome:
         """Run a program on the machine."""
-        return self.wait(self.harbour.run(*argv, stdin=stdin))
+        return self.wait(self.machine.run(*argv, stdin=stdin))
 
     def docker(self, *words: str, stdin: bytes = b"") -> Outcome:
         """Run the docker command."""
-        return self.run(*self.harbour.docker_command(*words), stdin=stdin)
+        return self.run(*self.machine.docker_command(*words), stdin=stdin)
 
     def done(self, *words: str, stdin: bytes = b"") -> str:
         """What the docker command prints when it succeeds."""
@@ -78,18 +78,20 @@ def line(command: str, out: str = ".*", *, status: int = 0, err: str = "", stdin
 
 
 @contextmanager
-def shared(root: Path, pictures: Iterable[tuple[Picture, Sequence[str]]], *flags: str) -> Iterator[SharedHarbour]:
+def shared_machine(
+    root: Path, pictures: Iterable[tuple[Picture, Sequence[str]]], *flags: str
+) -> Iterator[SharedMachine]:
     """A daemon with these images while the block runs."""
-    started: Future[tuple[SharedHarbour, asyncio.Event]] = Future()
+    started: Future[tuple[SharedMachine, asyncio.Event]] = Future()
 
     async def serve() -> None:
         stopping = asyncio.Event()
-        async with Harbour(root) as harbour:
-            await harbour.serve(*flags)
-            started.set_result((SharedHarbour(harbour, asyncio.get_running_loop()), stopping))
+        async with DockerMachine(root) as machine:
+            await machine.serve(*flags)
+            started.set_result((SharedMachine(machine, asyncio.get_running_loop()), stopping))
             await stopping.wait()
 
-    with ThreadPoolExecutor(1, "harbour") as threads:
+    with ThreadPoolExecutor(1, "machine") as threads:
         serving = threads.submit(lambda: asyncio.run(serve()))
         either: list[Future[Any]] = [started, serving]
         wait(either, return_when=FIRST_COMPLETED)

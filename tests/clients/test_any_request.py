@@ -13,7 +13,7 @@ from yarl import URL
 
 from linkspan.api.calls import Route
 from linkspan.api.routes import ROUTES
-from tests.clients.shared import SharedHarbour
+from tests.clients.shared import SharedMachine
 from tests.unit.api.test_any_request import BODIES, ENDLESS, UNIMPLEMENTED, Shot, shots, typed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -66,16 +66,16 @@ async def salvo(socket: Path, found: Sequence[Shot]) -> None:
             assert status < 500 or status == UNIMPLEMENTED, (shot, body)
 
 
-def state(berth: SharedHarbour) -> tuple[list[str], list[str], str]:
+def state(shared: SharedMachine) -> tuple[list[str], list[str], str]:
     """Links by name, mounts and firewall of the machine."""
-    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(berth.root / "data") in line]
-    rules = berth.run("nft", "-s", "list", "ruleset").out
-    links = sorted(link["ifname"] for link in berth.run("ip", "-j", "link").json)
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(shared.root / "data") in line]
+    rules = shared.run("nft", "-s", "list", "ruleset").out
+    links = sorted(link["ifname"] for link in shared.run("ip", "-j", "link").json)
     return links, mounts, rules
 
 
-def test_any_requests_have_answers_and_leave_nothing(berth: SharedHarbour) -> None:
-    before = state(berth)
+def test_any_requests_have_answers_and_leave_nothing(shared: SharedMachine) -> None:
+    before = state(shared)
 
     @settings(
         max_examples=15,
@@ -85,17 +85,17 @@ def test_any_requests_have_answers_and_leave_nothing(berth: SharedHarbour) -> No
     )
     @given(st.lists(NEAR | shots().filter(lambda shot: shot.route.path not in FAR), min_size=8, max_size=16), boxes())
     def check(found: Sequence[Shot], box: Sequence[Shot]) -> None:
-        if not berth.done("ps", "-q", "--filter", "name=^/?c1$"):
-            berth.docker("rm", "-f", "c1")
-            berth.done("run", "-di", "--name", "c1", "busybox", "cat")
-        berth.docker("network", "create", "n1")
-        berth.wait(salvo(berth.harbour.socket, [*found, *box]))
-        berth.docker("rm", "-f", "-v", "f1")
+        if not shared.done("ps", "-q", "--filter", "name=^/?c1$"):
+            shared.docker("rm", "-f", "c1")
+            shared.done("run", "-di", "--name", "c1", "busybox", "cat")
+        shared.docker("network", "create", "n1")
+        shared.wait(salvo(shared.machine.socket, [*found, *box]))
+        shared.docker("rm", "-f", "-v", "f1")
 
     check()
-    for id in berth.done("ps", "-aq").split():
-        berth.done("rm", "-f", "-v", id)
-    berth.done("network", "prune", "-f")
-    berth.done("volume", "prune", "-af")
-    assert state(berth) == before
-    assert "unexpected" not in berth.harbour.log(), berth.harbour.log()
+    for id in shared.done("ps", "-aq").split():
+        shared.done("rm", "-f", "-v", id)
+    shared.done("network", "prune", "-f")
+    shared.done("volume", "prune", "-af")
+    assert state(shared) == before
+    assert "unexpected" not in shared.machine.log(), shared.machine.log()

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.clients.harbour import Outcome
-from tests.clients.shared import SharedHarbour
+from tests.clients.machine import Outcome
+from tests.clients.shared import SharedMachine
 
 
 def version() -> str:
@@ -62,10 +62,10 @@ volumes: {data: {}}
 class Project:
     """The project, and docker-compose in its directory."""
 
-    def __init__(self, berth: SharedHarbour) -> None:
-        self.berth = berth
+    def __init__(self, shared: SharedMachine) -> None:
+        self.shared = shared
         self.began = "0"
-        self.directory = berth.root / "proj"
+        self.directory = shared.root / "proj"
         (self.directory / "src").mkdir(parents=True)
         (self.directory / "src" / "text").write_text("mine\n")
         (self.directory / "db.env").write_text("# a comment\nGREETING=hello\n")
@@ -73,10 +73,10 @@ class Project:
 
     def compose(self, *words: str) -> Outcome:
         """Run docker-compose."""
-        address = f"DOCKER_HOST=unix://{self.berth.harbour.socket}"
+        address = f"DOCKER_HOST=unix://{self.shared.machine.socket}"
         file = str(self.directory / "docker-compose.yml")
-        env = ["env", f"HOME={self.berth.root}", "COMPOSE_HTTP_TIMEOUT=60", "COLUMNS=200", address]
-        return self.berth.run(*env, "docker-compose", "-f", file, "-p", "proj", *words)
+        env = ["env", f"HOME={self.shared.root}", "COMPOSE_HTTP_TIMEOUT=60", "COLUMNS=200", address]
+        return self.shared.run(*env, "docker-compose", "-f", file, "-p", "proj", *words)
 
     def done(self, *words: str) -> str:
         """What it prints when it succeeds."""
@@ -86,9 +86,9 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(berth: SharedHarbour) -> Iterator[Project]:
+def project(shared: SharedMachine) -> Iterator[Project]:
     """The project, up."""
-    found = Project(berth)
+    found = Project(shared)
     found.began = str(time.time())
     up = found.compose("up", "-d")
     assert up.status == 0, up
@@ -100,7 +100,7 @@ def project(berth: SharedHarbour) -> Iterator[Project]:
 
 
 def test_events_of_up_come_in_dockers_order(project: Project) -> None:
-    told = [_told(text) for text in project.berth.done(*_EVENTS, "--since", project.began).splitlines()]
+    told = [_told(text) for text in project.shared.done(*_EVENTS, "--since", project.began).splitlines()]
     checks = ("container exec_", "container health_status", "image ")
     assert [text for text in told if not text.startswith(checks)] == [
         "network create proj_back",
@@ -140,10 +140,10 @@ def test_every_service_is_up_and_the_checked_one_healthy(project: Project) -> No
 
 
 def test_a_second_up_changes_nothing(project: Project) -> None:
-    before = project.berth.done("ps", "-q", "--no-trunc")
+    before = project.shared.done("ps", "-q", "--no-trunc")
     again = project.compose("up", "-d")
     assert again.status == 0 and again.err.count("is up-to-date") == 3, again
-    assert project.berth.done("ps", "-q", "--no-trunc") == before
+    assert project.shared.done("ps", "-q", "--no-trunc") == before
 
 
 def test_logs_have_the_names_of_their_services(project: Project) -> None:
@@ -166,17 +166,17 @@ def test_exec_gives_input_output_and_the_exit_status(project: Project) -> None:
 
 def test_published_ports_are_told_and_lead_to_the_service(project: Project) -> None:
     assert project.done("port", "web", "80").splitlines()[0] in ("0.0.0.0:18080", "127.0.0.1:18081")
-    assert project.berth.run("curl", "-s", "http://127.0.0.1:18081").out == "nginx serves"
-    fetched = project.berth.wait(
-        project.berth.harbour.neighbour.run("curl", "-s", f"http://{project.berth.harbour.address}:18080")
+    assert project.shared.run("curl", "-s", "http://127.0.0.1:18081").out == "nginx serves"
+    fetched = project.shared.wait(
+        project.shared.machine.neighbour.run("curl", "-s", f"http://{project.shared.machine.address}:18080")
     )
     assert "nginx serves" in str(fetched)
 
 
 def test_networks_are_bridges_named_by_their_id(project: Project) -> None:
-    front, back = json.loads(project.berth.done("network", "inspect", "proj_front", "proj_back"))
+    front, back = json.loads(project.shared.done("network", "inspect", "proj_front", "proj_back"))
     for network in (front, back):
-        assert project.berth.run("ip", "link", "show", f"br-{network['Id'][:12]}").status == 0
+        assert project.shared.run("ip", "link", "show", f"br-{network['Id'][:12]}").status == 0
         assert network["Labels"]["com.docker.compose.project"] == "proj"
     assert back["IPAM"]["Config"][0]["Subnet"] == "10.88.0.0/24"
 
@@ -195,7 +195,7 @@ def test_a_service_grows_and_shrinks(project: Project) -> None:
 def test_one_off_runs_leave_nothing(project: Project) -> None:
     once = project.compose("run", "--rm", "-T", "cli", "sh", "-c", "wget -qO- http://store/; exit 4")
     assert (once.status, once.out) == (4, "hello from db")
-    assert "run" not in project.berth.done("ps", "-a", "--format", "{{.Names}}")
+    assert "run" not in project.shared.done("ps", "-a", "--format", "{{.Names}}")
 
 
 def test_a_service_is_stopped_started_and_restarted(project: Project) -> None:
@@ -214,12 +214,12 @@ def test_a_service_is_stopped_started_and_restarted(project: Project) -> None:
 
 def test_what_changed_is_made_anew_with_its_volumes(project: Project) -> None:
     scratch = "'{{range .Mounts}}{{if eq .Destination \"/scratch\"}}{{.Name}}{{end}}{{end}}'"
-    before = project.berth.done("inspect", "-f", scratch, "proj_cli_1"), project.done("ps", "-q", "cli")
+    before = project.shared.done("inspect", "-f", scratch, "proj_cli_1"), project.done("ps", "-q", "cli")
     file = project.directory / "docker-compose.yml"
     file.write_text(FILE.replace("MODE: test", "MODE: changed"))
     again = project.compose("up", "-d")
     assert again.status == 0 and "Recreating proj_cli_1" in again.err and "proj_db_1 is up-to-date" in again.err
-    after = project.berth.done("inspect", "-f", scratch, "proj_cli_1"), project.done("ps", "-q", "cli")
+    after = project.shared.done("inspect", "-f", scratch, "proj_cli_1"), project.done("ps", "-q", "cli")
     assert before[0] == after[0] and before[1] != after[1]
     assert project.done("exec", "-T", "cli", "sh", "-c", "echo $MODE") == "changed"
 
@@ -228,15 +228,15 @@ def test_events_are_told_as_compose_writes_them(project: Project) -> None:
     project.done("restart", "-t", "0", "cli")
     filters = ("--filter", "label=com.docker.compose.service=cli", "--filter", "type=container")
     shown = ("--format", "{{.Action}} {{.Actor.Attributes.name}}")
-    told = project.berth.done("events", "--since", "1m", "--until", "-1s", *filters, *shown).splitlines()
+    told = project.shared.done("events", "--since", "1m", "--until", "-1s", *filters, *shown).splitlines()
     assert told[-5:] == [f"{action} proj_cli_1" for action in ("kill", "die", "stop", "start", "restart")]
 
 
 def test_down_leaves_nothing(project: Project) -> None:
     down = project.compose("down", "-v", "-t", "1")
     assert down.status == 0 and "Removing volume proj_data" in down.err, down
-    berth = project.berth
-    assert berth.done("ps", "-aq") == ""
-    assert berth.done("volume", "ls", "-q", "--filter", "label=com.docker.compose.project=proj") == ""
-    assert sorted(berth.done("network", "ls", "--format", "{{.Name}}").split()) == ["bridge", "host", "none"]
-    assert "br-" not in berth.run("ip", "link").out
+    shared = project.shared
+    assert shared.done("ps", "-aq") == ""
+    assert shared.done("volume", "ls", "-q", "--filter", "label=com.docker.compose.project=proj") == ""
+    assert sorted(shared.done("network", "ls", "--format", "{{.Name}}").split()) == ["bridge", "host", "none"]
+    assert "br-" not in shared.run("ip", "link").out

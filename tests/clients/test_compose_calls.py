@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.clients.shared import SharedHarbour
+from tests.clients.shared import SharedMachine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -17,8 +17,8 @@ FILTER = quote(json.dumps({"label": {"com.docker.compose.project=p": True}}))
 class Api:
     """The newest version, as Compose speaks it."""
 
-    def __init__(self, berth: SharedHarbour) -> None:
-        self._berth = berth
+    def __init__(self, shared: SharedMachine) -> None:
+        self._shared = shared
 
     def ask(self, method: str, path: str, body: object = None, status: int = 200) -> Any:
         """The answer, decoded; its status has to be as expected."""
@@ -29,12 +29,12 @@ class Api:
             "-X",
             method,
             "--unix-socket",
-            str(self._berth.harbour.socket),
+            str(self._shared.machine.socket),
             "-w",
             "\n%{http_code}",
         ]
         sent = ["-H", "Content-Type: application/json", "-d", json.dumps(body)] if body is not None else []
-        text, _, code = self._berth.run(*curl, *sent, f"http://api/v1.51{path}").out.rpartition("\n")
+        text, _, code = self._shared.run(*curl, *sent, f"http://api/v1.51{path}").out.rpartition("\n")
         assert code == str(status), (method, path, code, text)
         return json.loads(text) if text.strip() else None
 
@@ -79,8 +79,8 @@ def service(name: str, *networks: str, **host: object) -> dict[str, object]:
     }
 
 
-def test_up_and_down_by_the_calls_of_compose(berth: SharedHarbour) -> None:
-    api = Api(berth)
+def test_up_and_down_by_the_calls_of_compose(shared: SharedMachine) -> None:
+    api = Api(shared)
     assert api.ask("GET", "/info")["Swarm"]["LocalNodeState"] == "inactive"
     for network in ("p_front", "p_back"):
         api.ask("GET", f"/networks/{network}", status=404)
@@ -100,9 +100,9 @@ def test_up_and_down_by_the_calls_of_compose(berth: SharedHarbour) -> None:
     found = api.ask("GET", "/containers/p-web-1/json")["NetworkSettings"]["Networks"]
     assert set(found) == {"p_front", "p_back"} and found["p_back"]["GwPriority"] == 1
     assert set(found["p_back"]["Aliases"]) >= {"web", "p-web-1"} and found["p_front"]["IPAddress"]
-    route = berth.done("exec", "p-web-1", "sh", "-c", "ip route | grep default")
+    route = shared.done("exec", "p-web-1", "sh", "-c", "ip route | grep default")
     assert found["p_back"]["Gateway"] in route, "the network with the highest priority has the default route"
-    assert berth.done("exec", "p-web-1", "busybox", "nslookup", "db").count("Address") == 2
+    assert shared.done("exec", "p-web-1", "busybox", "nslookup", "db").count("Address") == 2
     listed = api.ask("GET", f"/containers/json?all=1&filters={FILTER}")
     assert {item["Names"][0] for item in listed} == {"/p-db-1", "/p-web-1"}
     _recreate(api)

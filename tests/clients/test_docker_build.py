@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.harbour import Harbour, Outcome
-from tests.clients.shared import SharedHarbour
+from tests.clients.machine import DockerMachine, Outcome
+from tests.clients.shared import SharedMachine
 from tests.support.images import archive, busybox
 
 pytestmark = [
@@ -46,36 +46,36 @@ def context(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def build(berth: SharedHarbour, *words: str, stdin: bytes = b"") -> Outcome:
-    env = ["env", "DOCKER_BUILDKIT=0", *berth.harbour.docker_command("build", *words)]
-    return berth.run(*env, stdin=stdin)
+def build(shared: SharedMachine, *words: str, stdin: bytes = b"") -> Outcome:
+    env = ["env", "DOCKER_BUILDKIT=0", *shared.machine.docker_command("build", *words)]
+    return shared.run(*env, stdin=stdin)
 
 
-def test_stages_arguments_labels_and_names(berth: SharedHarbour, context: Path) -> None:
+def test_stages_arguments_labels_and_names(shared: SharedMachine, context: Path) -> None:
     words = ("-t", "app:1", "-t", "app:2", "--build-arg", "BASE=busybox", "--build-arg", "WHO=you", "--label", "k=v")
-    built = build(berth, *words, str(context))
+    built = build(shared, *words, str(context))
     assert built.status == 0, built
     assert re.search(r"Step 1/\d+ : FROM busybox AS one.*Step \d+/\d+ : CMD cat /said/hello", built.out, re.DOTALL)
     assert re.search(
         r"Successfully built [0-9a-f]{12}\nSuccessfully tagged app:1\nSuccessfully tagged app:2$", built.out
     )
-    assert berth.done("run", "--rm", "app:1") == "hello you"
+    assert shared.done("run", "--rm", "app:1") == "hello you"
     shown = "{{.Config.Env}} {{.Config.User}} {{.Config.Labels.k}} {{.Config.Healthcheck.Test}}"
-    assert berth.done("inspect", "-f", shown, "app:2") == "[PATH=/bin PLACE=here] ann v [CMD-SHELL true]"
-    listed = berth.done("run", "--rm", "app:1", "ls", "-ln", "/said/hello", "/files/")
+    assert shared.done("inspect", "-f", shown, "app:2") == "[PATH=/bin PLACE=here] ann v [CMD-SHELL true]"
+    listed = shared.done("run", "--rm", "app:1", "ls", "-ln", "/said/hello", "/files/")
     assert re.search(r"-rwsr-xr-x .* 0 +0 .*/said/hello", listed) and re.search(r" 1000 .* text$", listed, re.MULTILINE)
     assert "secret" not in listed
-    assert int(berth.done("run", "--rm", "app:1", "cat", "/said/count")) < 10, "a build sees its own processes only"
+    assert int(shared.done("run", "--rm", "app:1", "cat", "/said/count")) < 10, "a build sees its own processes only"
 
 
-def test_a_step_that_was_made_before_comes_from_the_cache(berth: SharedHarbour) -> None:
+def test_a_step_that_was_made_before_comes_from_the_cache(shared: SharedMachine) -> None:
     text = b"FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /id\n"
-    first, second = (build(berth, "-t", f"cached:{number}", "-", stdin=text) for number in (1, 2))
+    first, second = (build(shared, "-t", f"cached:{number}", "-", stdin=text) for number in (1, 2))
     assert first.status == second.status == 0
     assert "Using cache" not in first.out and "---> Using cache" in second.out
-    ids = berth.done("images", "-q", "cached").split()
+    ids = shared.done("images", "-q", "cached").split()
     assert ids[0] == ids[1]
-    third = build(berth, "--no-cache", "-q", "-", stdin=text)
+    third = build(shared, "--no-cache", "-q", "-", stdin=text)
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", third.out) and ids[0] not in third.out
 
 
@@ -91,34 +91,34 @@ def test_a_step_that_was_made_before_comes_from_the_cache(berth: SharedHarbour) 
         ("# nothing", 1, r"the Dockerfile .* cannot be empty"),
     ],
 )
-def test_what_fails_is_said_in_dockers_words(berth: SharedHarbour, dockerfile: str, status: int, said: str) -> None:
-    before = berth.done("images", "-aq")
-    failed = build(berth, "-", stdin=dockerfile.encode())
+def test_what_fails_is_said_in_dockers_words(shared: SharedMachine, dockerfile: str, status: int, said: str) -> None:
+    before = shared.done("images", "-aq")
+    failed = build(shared, "-", stdin=dockerfile.encode())
     assert failed.status == status and re.search(said, failed.err), failed
-    assert berth.done("images", "-aq") == before
+    assert shared.done("images", "-aq") == before
 
 
-def test_a_target_a_dockerfile_from_elsewhere_and_an_image_by_its_id(berth: SharedHarbour, context: Path) -> None:
-    id = berth.done("images", "-q", "busybox")
+def test_a_target_a_dockerfile_from_elsewhere_and_an_image_by_its_id(shared: SharedMachine, context: Path) -> None:
+    id = shared.done("images", "-q", "busybox")
     elsewhere = context.parent / "elsewhere.dockerfile"
     elsewhere.write_text(f"FROM {id} AS first\nCMD echo first\nFROM first\nRUN false\n")
-    built = build(berth, "-t", "target", "--target", "first", "-f", str(elsewhere), str(context))
+    built = build(shared, "-t", "target", "--target", "first", "-f", str(elsewhere), str(context))
     assert built.status == 0, built
-    assert berth.done("run", "--rm", "target") == "first"
+    assert shared.done("run", "--rm", "target") == "first"
     elsewhere.unlink()
 
 
-def test_a_build_without_a_network_has_none(berth: SharedHarbour) -> None:
+def test_a_build_without_a_network_has_none(shared: SharedMachine) -> None:
     text = b"FROM busybox\nRUN ip -o link | wc -l > /links\nCMD cat /links\n"
     for name, network in (("with", "host"), ("without", "none")):
-        built = build(berth, "--no-cache", "-t", name, "--network", network, "-", stdin=text)
+        built = build(shared, "--no-cache", "-t", name, "--network", network, "-", stdin=text)
         assert built.status == 0, built
-    assert int(berth.done("run", "--rm", "without")) == 1 < int(berth.done("run", "--rm", "with"))
+    assert int(shared.done("run", "--rm", "without")) == 1 < int(shared.done("run", "--rm", "with"))
 
 
-def test_a_build_ends_with_its_client(berth: SharedHarbour) -> None:
+def test_a_build_ends_with_its_client(shared: SharedMachine) -> None:
     async def leave() -> None:
-        building = await berth.harbour.start_docker("build", "-", env={"DOCKER_BUILDKIT": "0"})
+        building = await shared.machine.start_docker("build", "-", env={"DOCKER_BUILDKIT": "0"})
         assert building.stdin is not None and building.stdout is not None
         building.stdin.write(b"FROM busybox\nRUN echo begun; sleep 1000\n")
         building.stdin.close()
@@ -128,17 +128,17 @@ def test_a_build_ends_with_its_client(berth: SharedHarbour) -> None:
         building.kill()
         await building.wait()
 
-    berth.wait(leave())
+    shared.wait(leave())
     for _ in range(100):  # what a build keeps cannot be pruned while it runs
-        if berth.docker("builder", "prune", "-f").status == 0:
+        if shared.docker("builder", "prune", "-f").status == 0:
             break
-    assert berth.done("builder", "prune", "-f") == "Total reclaimed space: 0B"
+    assert shared.done("builder", "prune", "-f") == "Total reclaimed space: 0B"
 
 
-async def test_a_build_ends_with_the_daemon_also_when_that_is_killed(harbour: Harbour) -> None:
-    daemon = await harbour.serve()
-    await harbour.docker("load", stdin=archive([(busybox(), ["busybox:latest"])]))
-    building = await harbour.start_docker("build", "-", env={"DOCKER_BUILDKIT": "0"})
+async def test_a_build_ends_with_the_daemon_also_when_that_is_killed(machine: DockerMachine) -> None:
+    daemon = await machine.serve()
+    await machine.docker("load", stdin=archive([(busybox(), ["busybox:latest"])]))
+    building = await machine.start_docker("build", "-", env={"DOCKER_BUILDKIT": "0"})
     assert building.stdin is not None and building.stdout is not None
     building.stdin.write(b"FROM busybox\nRUN echo begun; exec sleep 98761\n")
     building.stdin.close()
@@ -149,8 +149,8 @@ async def test_a_build_ends_with_the_daemon_also_when_that_is_killed(harbour: Ha
         daemon.signal(signal.SIGKILL)
         assert await building.wait() != 0
         await asyncio.to_thread(ended, step)
-    await harbour.serve()
-    again = await harbour.docker("build", "-", stdin=b"FROM busybox\nRUN true\n", env={"DOCKER_BUILDKIT": "0"})
+    await machine.serve()
+    again = await machine.docker("build", "-", stdin=b"FROM busybox\nRUN true\n", env={"DOCKER_BUILDKIT": "0"})
     assert again.status == 0, again
 
 
@@ -174,13 +174,13 @@ def ended(pid: int) -> None:
             os.close(descriptor)
 
 
-def test_what_builds_keep_is_shown_and_pruned(berth: SharedHarbour) -> None:
-    assert build(berth, "-", stdin=b"FROM busybox\nRUN touch /kept\n").status == 0
-    assert re.search(r"Build Cache +1 +0 +[0-9.]+MB", berth.done("system", "df"))
-    assert re.search(r"Total reclaimed space: [0-9.]+MB", berth.done("builder", "prune", "-f"))
-    assert re.search(r"Build Cache +0 +0 +0B", berth.done("system", "df"))
+def test_what_builds_keep_is_shown_and_pruned(shared: SharedMachine) -> None:
+    assert build(shared, "-", stdin=b"FROM busybox\nRUN touch /kept\n").status == 0
+    assert re.search(r"Build Cache +1 +0 +[0-9.]+MB", shared.done("system", "df"))
+    assert re.search(r"Total reclaimed space: [0-9.]+MB", shared.done("builder", "prune", "-f"))
+    assert re.search(r"Build Cache +0 +0 +0B", shared.done("system", "df"))
 
 
-def test_nothing_is_left_mounted_or_running(berth: SharedHarbour) -> None:
-    assert str(berth.root / "data") not in Path("/proc/mounts").read_text()
-    assert not list((berth.root / "data" / "images" / "tmp").iterdir())
+def test_nothing_is_left_mounted_or_running(shared: SharedMachine) -> None:
+    assert str(shared.root / "data") not in Path("/proc/mounts").read_text()
+    assert not list((shared.root / "data" / "images" / "tmp").iterdir())

@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from tests.clients.shared import SharedHarbour, line
+from tests.clients.shared import SharedMachine, line
 from tests.support.images import Entry, layer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -17,8 +17,8 @@ ID = "[0-9a-f]{64}"
 SHORT = "[0-9a-f]{12}"
 
 
-def test_a_life_from_creation_to_removal(berth: SharedHarbour) -> None:
-    berth.play(
+def test_a_life_from_creation_to_removal(shared: SharedMachine) -> None:
+    shared.play(
         [
             line("create --name life -i --label k=v busybox cat", ID),
             line("ps -a --filter name=life --format {{.Names}}|{{.Status}}", "life Created"),
@@ -45,8 +45,8 @@ def test_a_life_from_creation_to_removal(berth: SharedHarbour) -> None:
     )
 
 
-def test_exit_statuses_of_run(berth: SharedHarbour) -> None:
-    berth.play(
+def test_exit_statuses_of_run(shared: SharedMachine) -> None:
+    shared.play(
         [
             line("run --rm busybox true", ""),
             line("run --rm busybox sh -c exit|42", "", status=42),
@@ -62,18 +62,18 @@ def test_exit_statuses_of_run(berth: SharedHarbour) -> None:
     )
 
 
-def test_what_run_sets_up(berth: SharedHarbour) -> None:
-    (berth.root / "bound").mkdir()
-    (berth.root / "env").write_text("FROM_FILE=1\n# no\n")
-    bound = f"{berth.root}/bound"
-    berth.play(
+def test_what_run_sets_up(shared: SharedMachine) -> None:
+    (shared.root / "bound").mkdir()
+    (shared.root / "env").write_text("FROM_FILE=1\n# no\n")
+    bound = f"{shared.root}/bound"
+    shared.play(
         [
             line("run --rm -h here --domainname a.test busybox hostname", "here"),
             line("run --rm -h here busybox cat /etc/hostname", "here"),
             line("run --rm --add-host db:10.1.2.3 busybox grep db /etc/hosts", r"10\.1\.2\.3\s+db"),
             line("run --rm --dns 192.0.2.53 --dns-search a.test busybox cat /etc/resolv.conf", ".*192.0.2.53.*"),
             line(
-                f"run --rm -e A=b --env-file {berth.root}/env busybox env", ".*A=b.*FROM_FILE=1.*|.*FROM_FILE=1.*A=b.*"
+                f"run --rm -e A=b --env-file {shared.root}/env busybox env", ".*A=b.*FROM_FILE=1.*|.*FROM_FILE=1.*A=b.*"
             ),
             line("run --rm -w /made/here busybox pwd", "/made/here"),
             line("run --rm -u ann busybox id -u", "1000"),
@@ -100,11 +100,11 @@ def test_what_run_sets_up(berth: SharedHarbour) -> None:
     )
 
 
-def test_what_runs_is_looked_at_and_changed(berth: SharedHarbour) -> None:
-    berth.done(
+def test_what_runs_is_looked_at_and_changed(shared: SharedMachine) -> None:
+    shared.done(
         "run", "-d", "--name", "looked", "-p", "18090:80", "busybox", "sh", "-c", "echo out; echo err >&2; sleep 99"
     )
-    berth.play(
+    shared.play(
         [
             line("logs looked", "out", err="err"),
             line("logs -t --tail 1 looked", r"(?:\d{4}-\S+Z out)?"),
@@ -131,13 +131,13 @@ def test_what_runs_is_looked_at_and_changed(berth: SharedHarbour) -> None:
     )
 
 
-def test_files_go_in_and_out_and_become_images(berth: SharedHarbour) -> None:
-    (berth.root / "sent").write_text("sent\n")
-    berth.done("create", "--name", "files", "busybox", "true")
-    berth.play(
+def test_files_go_in_and_out_and_become_images(shared: SharedMachine) -> None:
+    (shared.root / "sent").write_text("sent\n")
+    shared.done("create", "--name", "files", "busybox", "true")
+    shared.play(
         [
-            line(f"cp {berth.root}/sent files:/tmp/", ""),
-            line(f"cp files:/tmp/sent {berth.root}/back", ""),
+            line(f"cp {shared.root}/sent files:/tmp/", ""),
+            line(f"cp files:/tmp/sent {shared.root}/back", ""),
             line("cp files:/nosuch -", "", status=1, err="Could not find the file /nosuch in container files"),
             line("diff files", ".*A /tmp/sent"),
             line("commit -m why -c CMD|cat|/tmp/sent files made:1", f"sha256:{ID}"),
@@ -146,17 +146,17 @@ def test_files_go_in_and_out_and_become_images(berth: SharedHarbour) -> None:
             line("rmi made:1", "Untagged: made:1\nDeleted: sha256:.*"),
         ]
     )
-    assert (berth.root / "back").read_text() == "sent\n"
-    assert berth.done("export", "-o", str(berth.root / "whole.tar"), "files") == ""
-    with tarfile.open(berth.root / "whole.tar") as archive:
+    assert (shared.root / "back").read_text() == "sent\n"
+    assert shared.done("export", "-o", str(shared.root / "whole.tar"), "files") == ""
+    with tarfile.open(shared.root / "whole.tar") as archive:
         names = {name.removeprefix("./") for name in archive.getnames()}
     assert {"bin/busybox", "tmp/sent"} <= names
-    berth.done("rm", "files")
+    shared.done("rm", "files")
 
 
-def test_images_are_listed_named_moved_and_removed(berth: SharedHarbour) -> None:
-    saved = berth.root / "saved.tar"
-    berth.play(
+def test_images_are_listed_named_moved_and_removed(shared: SharedMachine) -> None:
+    saved = shared.root / "saved.tar"
+    shared.play(
         [
             line("images busybox", rf"REPOSITORY +TAG +IMAGE ID .*\nbusybox +latest +{SHORT} .*"),
             line("tag busybox registry.test/mine:1", ""),
@@ -182,8 +182,8 @@ def test_images_are_listed_named_moved_and_removed(berth: SharedHarbour) -> None
     )
 
 
-def test_volumes_are_made_listed_used_and_removed(berth: SharedHarbour) -> None:
-    berth.play(
+def test_volumes_are_made_listed_used_and_removed(shared: SharedMachine) -> None:
+    shared.play(
         [
             line("volume create --label k=v vol1", "vol1"),
             line("volume create", ID),
@@ -202,15 +202,15 @@ def test_volumes_are_made_listed_used_and_removed(berth: SharedHarbour) -> None:
     )
 
 
-def test_the_system_as_a_whole(berth: SharedHarbour) -> None:
-    berth.done(
+def test_the_system_as_a_whole(shared: SharedMachine) -> None:
+    shared.done(
         "run", "--name", "ended", "-v", "data:/d", "busybox", "sh", "-c", "head -c 100000 /dev/zero > /d/x; echo > /y"
     )
-    berth.done("network", "create", "unused")
+    shared.done("network", "create", "unused")
     rows = (
         r"TYPE +TOTAL +ACTIVE +SIZE +RECLAIMABLE\nImages +2 +1 .*\nContainers +1 +0 .*\nLocal Volumes +1 +1 +100kB .*"
     )
-    berth.play(
+    shared.play(
         [
             line("system df", rows + r"\nBuild Cache +0 .*"),
             line("system df -v", r".*busybox +latest .* 1\n.*ended.*data +1 +100kB.*"),
@@ -228,27 +228,27 @@ def test_the_system_as_a_whole(berth: SharedHarbour) -> None:
             line("system prune -f --volumes", "Total reclaimed space: 0B"),
         ]
     )
-    berth.done("tag", "busybox", "kept:1")
-    pruned = berth.done("system", "prune", "-af", "--volumes")
+    shared.done("tag", "busybox", "kept:1")
+    pruned = shared.done("system", "prune", "-af", "--volumes")
     assert re.search(r"untagged: kept:1.*deleted: sha256:.*Total reclaimed space: [0-9.]+MB", pruned, re.DOTALL)
-    assert berth.done("images", "-q") == ""
+    assert shared.done("images", "-q") == ""
 
 
-def test_events_of_everything_since_until_and_filtered(berth: SharedHarbour) -> None:
-    berth.done("import", "-", "ev:1", stdin=_busybox(berth))
-    began = berth.run("date", "+%s.%N").out
-    berth.done("network", "create", "events")
-    berth.done(
+def test_events_of_everything_since_until_and_filtered(shared: SharedMachine) -> None:
+    shared.done("import", "-", "ev:1", stdin=_busybox(shared))
+    began = shared.run("date", "+%s.%N").out
+    shared.done("network", "create", "events")
+    shared.done(
         "run", "-d", "--name", "ev", "--network", "events", "-v", "evdata:/d", "ev:1", "/bin/busybox", "sleep", "99"
     )
-    berth.done("exec", "ev", "/bin/busybox", "true")
-    berth.done("rename", "ev", "ev2")
-    berth.done("rm", "-f", "ev2")
-    berth.done("network", "rm", "events")
-    berth.done("volume", "rm", "evdata")
-    berth.done("rmi", "ev:1")
+    shared.done("exec", "ev", "/bin/busybox", "true")
+    shared.done("rename", "ev", "ev2")
+    shared.done("rm", "-f", "ev2")
+    shared.done("network", "rm", "events")
+    shared.done("volume", "rm", "evdata")
+    shared.done("rmi", "ev:1")
     window = ("events", "--since", began, "--until", "-1s")
-    told = berth.done(*window, "--format", "{{.Type}} {{.Action}}").splitlines()
+    told = shared.done(*window, "--format", "{{.Type}} {{.Action}}").splitlines()
     assert told == [
         "network create",
         "volume create",
@@ -271,20 +271,20 @@ def test_events_of_everything_since_until_and_filtered(berth: SharedHarbour) -> 
         "image delete",
     ]
     shown = ("--format", "{{.Action}}")
-    assert berth.done(*window, *shown, "--filter", "type=volume").splitlines() == [
+    assert shared.done(*window, *shown, "--filter", "type=volume").splitlines() == [
         "create",
         "mount",
         "unmount",
         "destroy",
     ]
-    assert berth.done(*window, *shown, "--filter", "event=die") == "die"
-    died = berth.done(*window, "--filter", "event=die", "--format", "{{json .Actor.Attributes}}")
+    assert shared.done(*window, *shown, "--filter", "event=die") == "die"
+    died = shared.done(*window, "--filter", "event=die", "--format", "{{json .Actor.Attributes}}")
     assert re.fullmatch(r'\{"execDuration":"\d+","exitCode":"137","image":"ev:1","name":"ev2"\}', died)
-    assert berth.done(*window, *shown, "--filter", "container=ev2").splitlines()[-1] == "destroy"
-    assert berth.done("events", "--since", began, "--until", began, *shown) == ""
+    assert shared.done(*window, *shown, "--filter", "container=ev2").splitlines()[-1] == "destroy"
+    assert shared.done("events", "--since", began, "--until", began, *shown) == ""
 
 
-def _busybox(berth: SharedHarbour) -> bytes:
+def _busybox(shared: SharedMachine) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add("/bin/busybox", "bin/busybox")

@@ -13,7 +13,7 @@ import pytest
 from docker.errors import APIError, BuildError, ContainerError, ImageNotFound, NotFound  # type: ignore[import-untyped]
 from docker.types import Healthcheck, IPAMConfig, IPAMPool, LogConfig, Mount  # type: ignore[import-untyped]
 
-from tests.clients.shared import SharedHarbour
+from tests.clients.shared import SharedMachine
 from tests.support.images import archive, busybox
 
 pytestmark = [
@@ -25,9 +25,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def client(berth: SharedHarbour) -> Iterator[Any]:
+def client(shared: SharedMachine) -> Iterator[Any]:
     """A client that has asked for the version, and sees what the daemon's machine sees."""
-    found = docker.DockerClient(base_url=f"unix://{berth.harbour.socket}", version="auto", timeout=30)
+    found = docker.DockerClient(base_url=f"unix://{shared.machine.socket}", version="auto", timeout=30)
     yield found
     found.close()
 
@@ -85,8 +85,8 @@ def test_a_name_is_taken_once(client: Any, sleeper: Any) -> None:
     assert refused.value.status_code == 409
 
 
-def test_every_setting_of_create_is_taken(client: Any, berth: SharedHarbour) -> None:
-    (berth.root / "shared").mkdir()
+def test_every_setting_of_create_is_taken(client: Any, shared: SharedMachine) -> None:
+    (shared.root / "shared").mkdir()
     volume = Mount("/v", "pyvolume", type="volume")
     container = client.containers.create(
         "busybox",
@@ -108,7 +108,7 @@ def test_every_setting_of_create_is_taken(client: Any, berth: SharedHarbour) -> 
         tmpfs={"/t": "size=1m"},
         ulimits=[docker.types.Ulimit(name="nofile", soft=64, hard=64)],
         user="1000",
-        volumes={str(berth.root / "shared"): {"bind": "/s", "mode": "ro"}},
+        volumes={str(shared.root / "shared"): {"bind": "/s", "mode": "ro"}},
         working_dir="/tmp",
     )
     container.start()

@@ -1,6 +1,6 @@
 """A daemon that is killed at random moments, under load and while it starts: two hundred times in all.
 
-Each voyage is one machine, a number of workers and a seed. `LINKSPAN_VOYAGES` is the number of voyages, and
+Each round is one machine, a number of workers and a seed. `LINKSPAN_ROUNDS` is the number of rounds, and
 `LINKSPAN_SEED` that of the first, for looking further than CI does; a failure names its seed. What the workers do and
 how long they are left to it follows from the seed; which of their requests the death falls into does not quite.
 """
@@ -13,15 +13,15 @@ from random import Random
 
 import pytest
 
-from tests.support.crew import Tally, Worker
+from tests.support.daemon_hosts import DaemonHost, daemon_host
 from tests.support.listing import listing
-from tests.support.mooring import Mooring, mooring
+from tests.support.workers import Tally, Worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-FIRST, VOYAGES = (int(os.environ.get(name, usual)) for name, usual in (("LINKSPAN_SEED", 1), ("LINKSPAN_VOYAGES", 4)))
+FIRST, ROUNDS = (int(os.environ.get(name, usual)) for name, usual in (("LINKSPAN_SEED", 1), ("LINKSPAN_ROUNDS", 4)))
 KILLS = 50
-"""For each voyage."""
+"""For each round."""
 WORKERS = 4
 ANSWERS, LOAD, START = 8, 0.06, 0.08
 """How many answers the workers are left alone for at most, and for how many seconds after that; and a daemon that
@@ -30,24 +30,24 @@ starts for how many seconds."""
 COUNTING = ("sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done")
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + VOYAGES))
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
 def test_nothing_is_lost_and_nothing_is_left_whenever_the_daemon_is_killed(seed: int, tmp_path: Path) -> None:
     async def whole() -> None:
-        async with mooring(tmp_path) as place:
-            voyage = Voyage(place, seed)
+        async with daemon_host(tmp_path) as place:
+            killing = Round(place, seed)
             try:
-                await voyage.sail()
+                await killing.run()
             except BaseException as error:
-                error.add_note(voyage.story())
+                error.add_note(killing.story())
                 raise
 
     asyncio.run(whole())
 
 
-class Voyage:
+class Round:
     """One machine, its workers, and one death after the other."""
 
-    def __init__(self, place: Mooring, seed: int) -> None:
+    def __init__(self, place: DaemonHost, seed: int) -> None:
         self._place = place
         self._seed = seed
         self._dice = Random(seed)
@@ -65,7 +65,7 @@ class Voyage:
         )
         return f"seed {self._seed}, after {self._kills} kills; last asked:\n{asked}"
 
-    async def sail(self) -> None:
+    async def run(self) -> None:
         place = self._place
         await place.serve()
         before = listing(place.machine.namespace, place.exec_root)

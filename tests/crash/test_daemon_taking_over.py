@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemon_hosts import (
+    PATIENCE,
+    DaemonHost,
+    GoneError,
+    RefusedError,
+    daemon_host,
+    page,
+    publishing,
+    serving,
+)
+from tests.support.fork_server import PHASES
 from tests.support.inventory import Json
-from tests.support.mooring import PATIENCE, GoneError, Mooring, RefusedError, mooring, page, publishing, serving
-from tests.support.nursery import PHASES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -25,11 +34,11 @@ TICK = timedelta(milliseconds=20)
 """The times of files are those of the kernel's last tick."""
 
 
-def on_a_machine(root: Path, test: Callable[[Mooring], Awaitable[None]]) -> None:
+def on_a_machine(root: Path, test: Callable[[DaemonHost], Awaitable[None]]) -> None:
     """Run a test with a daemon that serves; no container may leave anything when all are removed."""
 
     async def whole() -> None:
-        async with mooring(root) as place:
+        async with daemon_host(root) as place:
             await place.serve()
             await test(place)
             seen = {each["Id"] for each in await place.api.get("/containers/json?all=1")}
@@ -40,12 +49,12 @@ def on_a_machine(root: Path, test: Callable[[Mooring], Awaitable[None]]) -> None
     asyncio.run(whole())
 
 
-async def differences(place: Mooring) -> list[str]:
+async def differences(place: DaemonHost) -> list[str]:
     answers = await place.api.answers()
     return place.inventory.differences(answers, {each["Id"] for each in answers.containers})
 
 
-async def talkers(place: Mooring) -> str:
+async def talkers(place: DaemonHost) -> str:
     """Three containers in conversation; the id of the server."""
     ports = {f"9000/{kind}": [{"HostIp": "0.0.0.0", "HostPort": "9000"}] for kind in ("tcp", "udp")}
     ids = {
@@ -57,7 +66,7 @@ async def talkers(place: Mooring) -> str:
     return ids["server"]
 
 
-async def gated(place: Mooring, name: str, **fields: object) -> tuple[Path, int]:
+async def gated(place: DaemonHost, name: str, **fields: object) -> tuple[Path, int]:
     """A container that waits at a pipe of the host: the pipe, and the id of its monitor."""
     gate = place.root / name
     gate.mkdir()
@@ -80,7 +89,7 @@ async def let_end(pipe: Path, monitor: int) -> None:
         os.close(descriptor)
 
 
-async def told(place: Mooring, action: str, name: str) -> Json | None:
+async def told(place: DaemonHost, action: str, name: str) -> Json | None:
     """The attributes of the one event of a container, as this daemon remembers it."""
     filters = json.dumps({"event": [action], "container": [name]})
     said = await place.api.get(f"/events?since=1&until={time.time():.6f}&filters={filters}")
@@ -97,7 +106,7 @@ def moment(text: str) -> datetime:
 def test_containers_stay_reachable_without_the_daemon_and_through_the_next_start(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    async def test(place: Mooring) -> None:
+    async def test(place: DaemonHost) -> None:
         await talkers(place)
         before = await place.run("web", *serving("hello"), HostConfig=publishing(8080))
         assert await page(place.neighbour, place.address, 8080) == "hello"
@@ -116,7 +125,7 @@ def test_containers_stay_reachable_without_the_daemon_and_through_the_next_start
 
 
 def test_an_exit_while_nobody_looks_is_known_to_the_next_daemon(tmp_path: Path) -> None:
-    async def test(place: Mooring) -> None:
+    async def test(place: DaemonHost) -> None:
         pipe, monitor = await gated(place, "web")
         before = datetime.now().astimezone()
         await place.end(signal.SIGKILL)
@@ -138,7 +147,7 @@ def test_an_exit_while_nobody_looks_is_known_to_the_next_daemon(tmp_path: Path) 
 
 
 def test_what_is_removed_at_its_end_is_gone_when_it_ended_while_nobody_looked(tmp_path: Path) -> None:
-    async def test(place: Mooring) -> None:
+    async def test(place: DaemonHost) -> None:
         pipe, monitor = await gated(place, "web", AutoRemove=True)
         await place.create("idle", "true", HostConfig={"AutoRemove": True})  # never started: as in Docker, it goes too
         await place.end(signal.SIGKILL)
@@ -159,7 +168,7 @@ def test_what_is_removed_at_its_end_is_gone_when_it_ended_while_nobody_looked(tm
 def test_a_lent_network_outlives_its_owner_and_the_daemon(tmp_path: Path) -> None:
     """The owner ends while no daemon looks; who lives in its network stays, and the last one gone takes it along."""
 
-    async def test(place: Mooring) -> None:
+    async def test(place: DaemonHost) -> None:
         pipe, monitor = await gated(place, "owner", **publishing(8080, 81))
         await place.run("guest", *serving("hello", 81), HostConfig={"NetworkMode": "container:owner"})
         assert await page(place.neighbour, place.address, 8080) == "hello"
@@ -180,7 +189,7 @@ def test_a_lent_network_outlives_its_owner_and_the_daemon(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_start_that_was_killed_in_any_phase_is_whole_or_absent(when: str, tmp_path: Path) -> None:
-    async def test(place: Mooring) -> None:
+    async def test(place: DaemonHost) -> None:
         await talkers(place)
         for phase in PHASES:
             await place.create("web", *serving("hello"), HostConfig=publishing(8080))
@@ -207,7 +216,7 @@ def test_a_start_that_was_killed_in_any_phase_is_whole_or_absent(when: str, tmp_
 def test_a_membership_that_was_killed_before_it_is_remembered_is_whole_or_absent(verb: str, tmp_path: Path) -> None:
     """The engine has it already, the container's own record not yet."""
 
-    async def test(place: Mooring) -> None:
+    async def test(place: DaemonHost) -> None:
         await place.run("web", *serving("hello"), HostConfig=publishing(8080))
         await place.api.post("/networks/create", {"Name": "shop"})
         if verb == "disconnect":

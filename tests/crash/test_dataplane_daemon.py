@@ -16,7 +16,7 @@ import linkspan
 from linkspan.dataplane import starting
 from linkspan.dataplane.starting import Place
 from linkspan.kernel.process import spawn
-from tests.support.mooring import PATIENCE, Mooring, mooring
+from tests.support.daemon_hosts import PATIENCE, DaemonHost, daemon_host
 from tests.support.packets import Site, ask, serving
 from tests.support.planes import Traffic, Ways, a_second, traffic
 
@@ -26,11 +26,11 @@ PORTS = {"7000/tcp": [{"HostIp": "::", "HostPort": "8080"}], "7001/udp": [{"Host
 """Of containers that have IPv4 only: NAT leaves them to the relay."""
 
 
-def on_a_machine(root: Path, test: Callable[[Mooring, Ways], Awaitable[None]]) -> None:
+def on_a_machine(root: Path, test: Callable[[DaemonHost, Ways], Awaitable[None]]) -> None:
     """Run a test with a daemon that serves two containers of a network."""
 
     async def whole() -> None:
-        async with mooring(root) as place:
+        async with daemon_host(root) as place:
             api = await place.serve()
             await api.post("/networks/create", {"Name": "shop"})
             host = {"NetworkMode": "shop"}
@@ -48,7 +48,7 @@ def on_a_machine(root: Path, test: Callable[[Mooring, Ways], Awaitable[None]]) -
     asyncio.run(whole())
 
 
-def helper(place: Mooring) -> int:
+def helper(place: DaemonHost) -> int:
     pid = starting.holder(Place(place.exec_root))
     assert pid is not None
     return pid
@@ -58,7 +58,7 @@ def helper(place: Mooring) -> int:
 def test_no_question_and_no_connection_fails_while_the_daemon_ends_and_comes_again(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    async def test(place: Mooring, ways: Ways) -> None:
+    async def test(place: DaemonHost, ways: Ways) -> None:
         before = helper(place)
         async with traffic(ways) as seen:
             for _ in range(3):
@@ -73,7 +73,7 @@ def test_no_question_and_no_connection_fails_while_the_daemon_ends_and_comes_aga
 
 
 def test_no_question_and_no_connection_fails_at_an_upgrade(tmp_path: Path) -> None:
-    async def test(place: Mooring, ways: Ways) -> None:
+    async def test(place: DaemonHost, ways: Ways) -> None:
         before = helper(place)
         async with traffic(ways) as seen:
             await place.end(signal.SIGTERM)
@@ -87,7 +87,7 @@ def test_no_question_and_no_connection_fails_at_an_upgrade(tmp_path: Path) -> No
 
 
 @asynccontextmanager
-async def newer_daemon(place: Mooring, source: Path, seen: Traffic) -> AsyncIterator[None]:
+async def newer_daemon(place: DaemonHost, source: Path, seen: Traffic) -> AsyncIterator[None]:
     """A daemon of other code on the same roots."""
     shutil.copytree(Path(linkspan.__file__).parent, source / "linkspan", ignore=shutil.ignore_patterns("__pycache__"))
     with (source / "linkspan/dataplane/wire.py").open("a") as code:
@@ -117,7 +117,7 @@ async def newer_daemon(place: Mooring, source: Path, seen: Traffic) -> AsyncIter
 
 
 def test_the_daemon_restarts_a_killed_data_plane_within_a_second(tmp_path: Path) -> None:
-    async def test(place: Mooring, ways: Ways) -> None:
+    async def test(place: DaemonHost, ways: Ways) -> None:
         with serving(ways.servers, 7000, name="server"):
             assert await ask(place.machine, "::1", 8080) == f"server {await gateway(place)}"
             for _ in range(3):
@@ -132,7 +132,7 @@ def test_the_daemon_restarts_a_killed_data_plane_within_a_second(tmp_path: Path)
     on_a_machine(tmp_path, test)
 
 
-async def gateway(place: Mooring) -> str:
+async def gateway(place: DaemonHost) -> str:
     network = await place.api.get("/networks/shop")
     address: str = network["IPAM"]["Config"][0]["Gateway"]
     return address

@@ -13,7 +13,7 @@ from gzip import compress
 from pathlib import Path
 from typing import Any
 
-from tests.support.docks import APPLETS, BUSYBOX
+from tests.support.container_hosts import APPLETS, BUSYBOX
 
 PASSWD = b"root:x:0:0::/:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nnginx:x:101:101::/:/bin/sh\n"
 GROUP = b"root:x:0:\nann:x:1000:\nnginx:x:101:\n"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.support.docks import CGROUPS, names, users_of
+from tests.support.container_hosts import CGROUPS, names, users_of
 
 Json: TypeAlias = dict[str, Any]
 Pairs: TypeAlias = Mapping[str, tuple[set[str], set[str]]]

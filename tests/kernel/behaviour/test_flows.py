@@ -67,9 +67,9 @@ async def test_a_sandbox_that_inherits_an_address_does_not_inherit_the_flows(wor
     with Flow(world.neighbour, world.v4, 8080) as flow:
         assert await flow.ask() == f"first {world.neighbour_v4}"
         await world.apply(RemoveSandbox("first"))
-        heir = await world.box("heir")
-        world.serve(heir, 80, "udp")
-        assert heir.address() == "172.17.0.2"
+        successor = await world.box("successor")
+        world.serve(successor, 80, "udp")
+        assert successor.address() == "172.17.0.2"
         assert await flow.ask(SHORT) is None
 
 

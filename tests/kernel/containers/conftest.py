@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.docks import dock
+from tests.support.container_hosts import container_host
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     root = Path(str(pyfuncitem.funcargs["place"]))
 
     async def whole() -> None:
-        async with dock(root) as opened:
+        async with container_host(root) as opened:
             await pyfuncitem.obj(**{**arguments, "place": opened})
 
     asyncio.run(whole())

@@ -10,7 +10,7 @@ import pytest
 from linkspan.model.containers import Mount, MountKind
 from linkspan.model.errors import ForbiddenError, InvalidError, NotFoundError
 from linkspan.model.files import ChangeKind
-from tests.support.docks import Dock
+from tests.support.container_hosts import ContainerHost
 
 pytestmark = pytest.mark.slow
 
@@ -32,18 +32,20 @@ async def chunks(data: bytes) -> AsyncIterator[bytes]:
         yield data[at : at + 1000]
 
 
-async def put(place: Dock, id: str, path: str, *, keep_kinds: bool = False, own: bool = False, **files: str) -> None:
+async def put(
+    place: ContainerHost, id: str, path: str, *, keep_kinds: bool = False, own: bool = False, **files: str
+) -> None:
     await place.containers.archives.unpack(id, path, chunks(archive(**files)), keep_kinds=keep_kinds, own=own)
 
 
-async def got(place: Dock, id: str, path: str) -> dict[str, tarfile.TarInfo]:
+async def got(place: ContainerHost, id: str, path: str) -> dict[str, tarfile.TarInfo]:
     async with place.containers.archives.pack(id, path) as (_, stream):
         data = b"".join([chunk async for chunk in stream])
     return {info.name: info for info in tarfile.open(fileobj=io.BytesIO(data))}
 
 
 @pytest.mark.parametrize("runs", [True, False])
-async def test_files_go_in_and_come_out_volumes_included(place: Dock, runs: bool) -> None:
+async def test_files_go_in_and_come_out_volumes_included(place: ContainerHost, runs: bool) -> None:
     box = await (place.run if runs else place.create)(mounts=[VOLUME])
     for path in ("/home", "/data"):
         await put(place, box.id, path, note="hello")
@@ -56,14 +58,14 @@ async def test_files_go_in_and_come_out_volumes_included(place: Dock, runs: bool
     assert await place.exec(box.id, "cat", "/home/note", "/data/note") == (0, b"hellohello")
 
 
-async def test_a_directory_comes_with_its_name_or_without(place: Dock) -> None:
+async def test_a_directory_comes_with_its_name_or_without(place: ContainerHost) -> None:
     box = await place.create()
     assert sorted(await got(place, box.id, "/home")) == ["home", "home/ann"]
     assert sorted(await got(place, box.id, "/home/")) == ["home", "home/ann"]
     assert sorted(await got(place, box.id, "/home/.")) == [".", "./ann"]
 
 
-async def test_links_lead_nowhere_outside(place: Dock) -> None:
+async def test_links_lead_nowhere_outside(place: ContainerHost) -> None:
     box = await place.run("sh", "-c", "ln -s / /tmp/up; ln -s ../../../../../etc /tmp/far; echo made; sleep 1000")
     await place.until_written(box.id, "made")
     assert (await got(place, box.id, "/tmp/far/passwd"))["passwd"].size == (place.rootfs / "etc/passwd").stat().st_size
@@ -74,7 +76,7 @@ async def test_links_lead_nowhere_outside(place: Dock) -> None:
     assert (await place.exec(box.id, "cat", "/escaped"))[1] == b"bad"
 
 
-async def test_files_can_belong_to_the_containers_user(place: Dock) -> None:
+async def test_files_can_belong_to_the_containers_user(place: ContainerHost) -> None:
     box = await place.create(user="ann")
     await put(place, box.id, "/tmp", own=True, note="x")
     assert (await got(place, box.id, "/tmp/note"))["note"].uid == 1000
@@ -83,7 +85,7 @@ async def test_files_can_belong_to_the_containers_user(place: Dock) -> None:
     assert (await got(place, root.id, "/tmp/note"))["note"].uid == 0
 
 
-async def test_what_cannot_be_is_refused(place: Dock) -> None:
+async def test_what_cannot_be_is_refused(place: ContainerHost) -> None:
     box = await place.run(read_only=True, mounts=[VOLUME])
     with pytest.raises(NotFoundError, match="Could not find the file /nosuch in container"):
         await put(place, box.id, "/nosuch", f="x")
@@ -97,7 +99,7 @@ async def test_what_cannot_be_is_refused(place: Dock) -> None:
         await put(place, box.id, "/etc", f="x")
 
 
-async def test_a_transfer_that_breaks_off_leaves_nothing_mounted(place: Dock) -> None:
+async def test_a_transfer_that_breaks_off_leaves_nothing_mounted(place: ContainerHost) -> None:
     box = await place.create()
     (place.rootfs / "big").write_bytes(b"x" * (4 << 20))
     async with place.containers.archives.pack(box.id, "/big") as (_, stream):
@@ -105,7 +107,7 @@ async def test_a_transfer_that_breaks_off_leaves_nothing_mounted(place: Dock) ->
     assert place.leftovers() == []
 
 
-async def test_changes_are_told(place: Dock) -> None:
+async def test_changes_are_told(place: ContainerHost) -> None:
     script = "rm /etc/passwd; echo x >>/etc/group; mkdir /srv; touch /srv/f; rm -r /home; mkdir /home; touch /home/f"
     box = await place.create("sh", "-c", script)
     ended = place.containers.wait(box.id, "next-exit")
@@ -126,7 +128,7 @@ async def test_changes_are_told(place: Dock) -> None:
 
 
 @pytest.mark.parametrize("runs", [True, False])
-async def test_all_files_are_exported_without_volumes(place: Dock, runs: bool) -> None:
+async def test_all_files_are_exported_without_volumes(place: ContainerHost, runs: bool) -> None:
     box = await (place.run if runs else place.create)(mounts=[VOLUME])
     await put(place, box.id, "/data", inside="x")
     await put(place, box.id, "/tmp", inside="x")

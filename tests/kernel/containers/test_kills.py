@@ -8,7 +8,7 @@ import pytest
 
 from linkspan.model.containers import Status
 from tests.conftest import ROOT
-from tests.support.docks import PATIENCE, Dock
+from tests.support.container_hosts import PATIENCE, ContainerHost
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ STRIDE = 6
 
 
 @pytest.mark.parametrize("first", range(1, STRIDE + 1))
-async def test_a_death_at_any_step_leaves_nothing(place: Dock, first: int) -> None:
+async def test_a_death_at_any_step_leaves_nothing(place: ContainerHost, first: int) -> None:
     step = first
     while await dies(place, step):
         await place.open()
@@ -32,7 +32,7 @@ async def test_a_death_at_any_step_leaves_nothing(place: Dock, first: int) -> No
     assert step > STRIDE
 
 
-async def dies(place: Dock, step: int) -> bool:
+async def dies(place: ContainerHost, step: int) -> bool:
     """Whether a process that lives a container's life is killed at that step."""
     await place.close()
     arguments = (str(place.root), str(place.machine.namespace), str(step))

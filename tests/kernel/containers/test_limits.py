@@ -9,7 +9,7 @@ import pytest
 from linkspan.model.containers import Status
 from linkspan.model.errors import ConflictError, InvalidError, UnavailableError
 from linkspan.model.resources import DeviceRequest, Resources, Restart, RestartPolicy, Ulimit
-from tests.support.docks import CGROUPS, PATIENCE, Dock
+from tests.support.container_hosts import CGROUPS, PATIENCE, ContainerHost
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +23,13 @@ def group_file(id: str, controller: str, first: str, second: str) -> str:
     return (CGROUPS / controller / "linkspan" / id / first).read_text().strip()
 
 
-async def test_memory_and_processes_are_limited(place: Dock) -> None:
+async def test_memory_and_processes_are_limited(place: ContainerHost) -> None:
     box = await place.run(resources=Resources(memory=64 * MIB, pids=20))
     assert group_file(box.id, "memory", "memory.limit_in_bytes", "memory.max") == str(64 * MIB)
     assert group_file(box.id, "pids", "pids.max", "pids.max") == "20"
 
 
-async def test_a_group_above_its_own_can_be_named(place: Dock) -> None:
+async def test_a_group_above_its_own_can_be_named(place: ContainerHost) -> None:
     name = f"linkspan-{os.getpid()}"
     box = await place.run(cgroup_parent=f"/{name}")
     pids = await place.engine._kernel.processes(f"/{name}/{box.id}")  # type: ignore[attr-defined]
@@ -42,7 +42,7 @@ async def test_a_group_above_its_own_can_be_named(place: Dock) -> None:
         each.rmdir()
 
 
-async def test_limits_of_a_running_container_are_changed(place: Dock) -> None:
+async def test_limits_of_a_running_container_are_changed(place: ContainerHost) -> None:
     box = await place.run(resources=Resources(memory=64 * MIB))
     await place.containers.update(box.id, Resources(memory=96 * MIB), RestartPolicy(Restart.ALWAYS))
     assert group_file(box.id, "memory", "memory.limit_in_bytes", "memory.max") == str(96 * MIB)
@@ -50,7 +50,7 @@ async def test_limits_of_a_running_container_are_changed(place: Dock) -> None:
     assert wanted.restart.name is Restart.ALWAYS and wanted.resources.memory_swap == 128 * MIB
 
 
-async def test_who_takes_too_much_memory_is_killed_and_that_is_known(place: Dock) -> None:
+async def test_who_takes_too_much_memory_is_killed_and_that_is_known(place: ContainerHost) -> None:
     eat = "x=x; while :; do x=$x$x; done"
     box = await place.create("sh", "-c", eat, resources=Resources(memory=16 * MIB, memory_swap=16 * MIB))
     ended = place.containers.wait(box.id, "next-exit")
@@ -61,7 +61,7 @@ async def test_who_takes_too_much_memory_is_killed_and_that_is_known(place: Dock
     assert "oom" not in os.listdir()  # noqa: PTH208 - the monitor writes a file of that name where it works
 
 
-async def test_system_calls_are_filtered_unless_unconfined(place: Dock) -> None:
+async def test_system_calls_are_filtered_unless_unconfined(place: ContainerHost) -> None:
     show = ("sh", "-c", "grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status")
     assert "Seccomp:\t2" in await place.output(*show)
     assert "Seccomp:\t0" in await place.output(*show, security=["seccomp=unconfined"])
@@ -69,7 +69,7 @@ async def test_system_calls_are_filtered_unless_unconfined(place: Dock) -> None:
     assert "NoNewPrivs:\t1" in await place.output(*show, security=["no-new-privileges"])
 
 
-async def test_a_system_call_that_is_not_allowed_fails(place: Dock) -> None:
+async def test_a_system_call_that_is_not_allowed_fails(place: ContainerHost) -> None:
     profile = (
         '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}'
     )
@@ -77,7 +77,7 @@ async def test_a_system_call_that_is_not_allowed_fails(place: Dock) -> None:
     assert "Operation not permitted" in said and "end" in said
 
 
-async def test_a_device_is_given_at_its_path_and_can_be_used(place: Dock) -> None:
+async def test_a_device_is_given_at_its_path_and_can_be_used(place: ContainerHost) -> None:
     device = DeviceRequest("/dev/zero", "/dev/nought", "r")
     said = await place.output(
         "sh", "-c", "head -c 3 /dev/nought | wc -c; echo x >/dev/nought || echo no", devices=[device]
@@ -85,18 +85,18 @@ async def test_a_device_is_given_at_its_path_and_can_be_used(place: Dock) -> Non
     assert said.splitlines()[0] == "3"
 
 
-async def test_a_device_that_is_none_is_refused(place: Dock) -> None:
+async def test_a_device_that_is_none_is_refused(place: ContainerHost) -> None:
     box = await place.create(devices=[DeviceRequest("/etc/passwd", "/dev/x")])
     with pytest.raises(InvalidError, match="error gathering device information"):
         await place.containers.start(box.id)
 
 
-async def test_an_init_is_the_first_process_and_ends_orphans(place: Dock) -> None:
+async def test_an_init_is_the_first_process_and_ends_orphans(place: ContainerHost) -> None:
     said = await place.output("sh", "-c", "cat /proc/1/cmdline | tr '\\0' ' '; echo; cat /proc/$$/stat", init=True)
     assert said.startswith("/sbin/docker-init -- sh -c") and " 1 " in said.splitlines()[1]
 
 
-async def test_ulimits_and_groups(place: Dock) -> None:
+async def test_ulimits_and_groups(place: ContainerHost) -> None:
     said = await place.output(
         *("sh", "-c", "grep 'Max core file size' /proc/self/limits; id"),
         ulimits=[Ulimit("core", 1024, 2048)],
@@ -114,7 +114,7 @@ async def test_ulimits_and_groups(place: Dock) -> None:
     ],
 )
 async def test_what_only_another_privilege_could_give_is_refused_by_name(
-    place: Dock, fields: dict[str, Any], text: str
+    place: ContainerHost, fields: dict[str, Any], text: str
 ) -> None:
     if "CAP_SYS_RESOURCE" in place.containers.abilities.capabilities:
         said = await place.output("cat", "/proc/self/oom_score_adj", oom_score_adj=-999)
@@ -125,7 +125,7 @@ async def test_what_only_another_privilege_could_give_is_refused_by_name(
         await place.containers.start(box.id)
 
 
-async def test_namespaces_of_the_host_and_of_others(place: Dock) -> None:
+async def test_namespaces_of_the_host_and_of_others(place: ContainerHost) -> None:
     other = await place.run(ipc="shareable", name="other")
     said = await place.output(
         "sh", "-c", "readlink /proc/self/ns/pid; readlink /proc/self/ns/uts", pid="host", uts="host"
@@ -138,14 +138,14 @@ async def test_namespaces_of_the_host_and_of_others(place: Dock) -> None:
     assert "sleep 1000" in said
 
 
-async def test_shared_memory_of_a_private_container_is_not_shared(place: Dock) -> None:
+async def test_shared_memory_of_a_private_container_is_not_shared(place: ContainerHost) -> None:
     other = await place.run()
     box = await place.create(ipc=f"container:{other.id}")
     with pytest.raises(ConflictError, match="non-shareable IPC"):
         await place.containers.start(box.id)
 
 
-async def test_a_container_is_frozen_and_goes_on(place: Dock) -> None:
+async def test_a_container_is_frozen_and_goes_on(place: ContainerHost) -> None:
     box = await place.run("sh", "-c", "while :; do echo x; sleep 0.05; done")
     await place.until_written(box.id, "x")
     await place.containers.pause(box.id)
@@ -158,7 +158,7 @@ async def test_a_container_is_frozen_and_goes_on(place: Dock) -> None:
     assert [event for event in place.happened() if "pause" in event] == ["container pause", "container unpause"]
 
 
-async def test_a_paused_container_is_taken_over_stopped_and_removed(place: Dock) -> None:
+async def test_a_paused_container_is_taken_over_stopped_and_removed(place: ContainerHost) -> None:
     first, second = await place.run(), await place.run()
     for box in (first, second):
         await place.containers.pause(box.id)
@@ -170,7 +170,7 @@ async def test_a_paused_container_is_taken_over_stopped_and_removed(place: Dock)
     await place.containers.remove(second.id, force=True)
 
 
-async def test_what_is_frozen_is_seen_even_when_it_was_not_noted(place: Dock) -> None:
+async def test_what_is_frozen_is_seen_even_when_it_was_not_noted(place: ContainerHost) -> None:
     box = await place.run()
     await place.containers._freezer._told("pause", place.containers._register.get(box.id))
     await place.close()
@@ -180,7 +180,7 @@ async def test_what_is_frozen_is_seen_even_when_it_was_not_noted(place: Dock) ->
     assert await place.exec(box.id, "echo", "on") == (0, b"on\n")
 
 
-async def test_usage_is_measured(place: Dock) -> None:
+async def test_usage_is_measured(place: ContainerHost) -> None:
     box = await place.run("sh", "-c", "while :; do :; done", resources=Resources(memory=64 * MIB, pids=10))
     before = (await place.containers.meter.measure(box.id)).usage
     assert before is not None

@@ -15,19 +15,19 @@ from linkspan.containers.register import Life
 from linkspan.model.containers import Container, Mount, MountKind, Status
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.requests import EndpointRequest
-from tests.support.docks import PATIENCE, Dock
+from tests.support.container_hosts import PATIENCE, ContainerHost
 
 pytestmark = pytest.mark.slow
 
 IGNORES_TERM = ("sh", "-c", "trap '' TERM; echo ready; while true; do sleep 1000 & wait; done")
 
 
-async def test_the_network_is_complete_at_the_first_instruction(place: Dock) -> None:
+async def test_the_network_is_complete_at_the_first_instruction(place: ContainerHost) -> None:
     text = await place.output("sh", "-c", "ip -4 address show eth0; ip route; ping -c 1 -w 5 172.17.0.1 && echo pong")
     assert "172.17.0.2/16" in text and "default via 172.17.0.1" in text and "pong" in text
 
 
-async def test_the_exit_status_and_the_times_are_kept(place: Dock) -> None:
+async def test_the_exit_status_and_the_times_are_kept(place: ContainerHost) -> None:
     container = await place.create("sh", "-c", "exit 3", name="web")
     ended = place.containers.wait("web", "next-exit")
     assert await place.containers.start("web") is True
@@ -39,7 +39,7 @@ async def test_the_exit_status_and_the_times_are_kept(place: Dock) -> None:
     assert await place.containers.wait(container.id) == (3, None)
 
 
-async def test_events_come_in_dockers_order(place: Dock) -> None:
+async def test_events_come_in_dockers_order(place: ContainerHost) -> None:
     await place.run("sleep", "1000", name="web")
     await place.containers.stop("web", timeout=0)
     await place.containers.remove("web")
@@ -59,14 +59,14 @@ async def test_events_come_in_dockers_order(place: Dock) -> None:
     assert dict(died.attributes)["exitCode"] == "137" and dict(died.attributes)["name"] == "web"
 
 
-async def test_starting_what_runs_and_stopping_what_does_not_change_nothing(place: Dock) -> None:
+async def test_starting_what_runs_and_stopping_what_does_not_change_nothing(place: ContainerHost) -> None:
     await place.run(name="web")
     assert await place.containers.start("web") is False
     assert await place.containers.stop("web", timeout=0) is True
     assert await place.containers.stop("web") is False
 
 
-async def test_what_has_started_executes_its_own_program(place: Dock) -> None:
+async def test_what_has_started_executes_its_own_program(place: ContainerHost) -> None:
     """As long as it is still the runtime's, a SIGTERM ends it, which the first process of a container ignores."""
     for _ in range(20):
         container = await place.run("sleep", "1000", name="web")
@@ -81,7 +81,7 @@ def program(container: Container) -> str:
     return Path(f"/proc/{container.state.pid}/comm").read_text()
 
 
-async def test_stop_waits_for_a_process_that_ends_by_itself(place: Dock) -> None:
+async def test_stop_waits_for_a_process_that_ends_by_itself(place: ContainerHost) -> None:
     await place.run("sh", "-c", "trap 'exit 7' TERM; echo ready; while true; do sleep 1000 & wait; done", name="web")
     await place.until_written("web", "ready")
     await place.containers.stop("web", timeout=int(PATIENCE))
@@ -89,14 +89,14 @@ async def test_stop_waits_for_a_process_that_ends_by_itself(place: Dock) -> None
     assert place.happened().count("container kill") == 1
 
 
-async def test_stop_kills_a_process_that_does_not_listen(place: Dock) -> None:
+async def test_stop_kills_a_process_that_does_not_listen(place: ContainerHost) -> None:
     await place.run(*IGNORES_TERM, name="web")
     await place.until_written("web", "ready")
     await place.containers.stop("web", timeout=0)
     assert place.containers.get("web").state.exit_code == 137
 
 
-async def test_the_stop_signal_is_the_containers_own(place: Dock) -> None:
+async def test_the_stop_signal_is_the_containers_own(place: ContainerHost) -> None:
     await place.run(
         *("sh", "-c", "trap 'exit 9' USR1; echo ready; while true; do sleep 1000 & wait; done"),
         name="web",
@@ -107,7 +107,7 @@ async def test_the_stop_signal_is_the_containers_own(place: Dock) -> None:
     assert place.containers.get("web").state.exit_code == 9
 
 
-async def test_kill_sends_any_signal_and_waits_for_the_last(place: Dock) -> None:
+async def test_kill_sends_any_signal_and_waits_for_the_last(place: ContainerHost) -> None:
     await place.run("sh", "-c", "trap 'echo hup' HUP; echo ready; while true; do sleep 1000 & wait; done", name="web")
     await place.until_written("web", "ready")
     await place.containers.kill("web", "HUP")
@@ -120,7 +120,7 @@ async def test_kill_sends_any_signal_and_waits_for_the_last(place: Dock) -> None
         await place.containers.kill("web", "NONSENSE")
 
 
-async def test_restart_gives_a_new_process_and_keeps_what_was_written(place: Dock) -> None:
+async def test_restart_gives_a_new_process_and_keeps_what_was_written(place: ContainerHost) -> None:
     first = await place.run("sh", "-c", "echo x >> /kept; cat /kept; exec sleep 1000", name="web")
     await place.until_written("web", "x\n")
     await place.containers.restart("web", timeout=0)
@@ -130,7 +130,7 @@ async def test_restart_gives_a_new_process_and_keeps_what_was_written(place: Doc
     assert not (place.rootfs / "kept").exists(), "the root file system is used copy-on-write"
 
 
-async def test_a_running_container_is_removed_only_by_force(place: Dock) -> None:
+async def test_a_running_container_is_removed_only_by_force(place: ContainerHost) -> None:
     await place.run(name="web")
     with pytest.raises(
         ConflictError, match=r'^cannot remove container "/web": container is running: stop the container'
@@ -143,7 +143,7 @@ async def test_a_running_container_is_removed_only_by_force(place: Dock) -> None
         place.containers.get("web")
 
 
-async def test_an_auto_removed_container_is_gone_after_its_end(place: Dock) -> None:
+async def test_an_auto_removed_container_is_gone_after_its_end(place: ContainerHost) -> None:
     await place.create("sh", "-c", "exit 4", name="web", auto_remove=True)
     removed = place.containers.wait("web", "removed")
     await place.containers.start("web")
@@ -151,7 +151,7 @@ async def test_an_auto_removed_container_is_gone_after_its_end(place: Dock) -> N
     assert list(place.containers.all()) == [] and place.leftovers() == []
 
 
-async def test_who_removes_what_is_just_removing_itself_finds_it_removed(place: Dock) -> None:
+async def test_who_removes_what_is_just_removing_itself_finds_it_removed(place: ContainerHost) -> None:
     container = await place.run(name="web", auto_remove=True)
     async with held(place, container):
         os.kill(container.state.pid, signal.SIGKILL)
@@ -162,7 +162,7 @@ async def test_who_removes_what_is_just_removing_itself_finds_it_removed(place: 
     assert list(place.containers.all()) == []
 
 
-async def test_who_changes_what_is_just_removing_itself_hears_that_it_is_gone(place: Dock) -> None:
+async def test_who_changes_what_is_just_removing_itself_hears_that_it_is_gone(place: ContainerHost) -> None:
     """And does not bring it back: not into memory, nor into the database."""
     await place.engine.apply(CreateNetwork("shop"))
     container = await place.run(name="web", auto_remove=True)
@@ -186,13 +186,13 @@ async def test_who_changes_what_is_just_removing_itself_hears_that_it_is_gone(pl
 
 
 @asynccontextmanager
-async def held(place: Dock, container: Container) -> AsyncIterator[None]:
+async def held(place: ContainerHost, container: Container) -> AsyncIterator[None]:
     """Whoever changes the container meanwhile waits in a queue."""
     async with place.containers._register.lives[container.id].lock:
         yield
 
 
-async def queued(place: Dock, container: Container, number: int) -> None:
+async def queued(place: ContainerHost, container: Container, number: int) -> None:
     """Wait until so many are in the queue."""
     lock = place.containers._register.lives[container.id].lock
     async with asyncio.timeout(PATIENCE):
@@ -208,7 +208,7 @@ async def queued(place: Dock, container: Container, number: int) -> None:
         ("/bin/not-executable", 126, "permission denied"),
     ],
 )
-async def test_a_program_that_cannot_be_started(place: Dock, program: str, status: int, words: str) -> None:
+async def test_a_program_that_cannot_be_started(place: ContainerHost, program: str, status: int, words: str) -> None:
     await place.create(program, name="bad")
     with pytest.raises(InvalidError) as caught:
         await place.containers.start("bad")
@@ -227,7 +227,7 @@ async def test_a_program_that_cannot_be_started(place: Dock, program: str, statu
         ({"mounts": [Mount(MountKind.BIND, "/proc/x", "/etc")]}, "cannot be mounted"),
     ],
 )
-async def test_a_start_that_fails_leaves_nothing(place: Dock, fields: dict[str, object], words: str) -> None:
+async def test_a_start_that_fails_leaves_nothing(place: ContainerHost, fields: dict[str, object], words: str) -> None:
     await place.create(name="bad", **fields)
     with pytest.raises(LinkspanError) as caught:
         await place.containers.start("bad")
@@ -236,7 +236,7 @@ async def test_a_start_that_fails_leaves_nothing(place: Dock, fields: dict[str, 
     assert place.leftovers() == []
 
 
-async def test_an_auto_removed_container_that_cannot_start_is_gone_too(place: Dock) -> None:
+async def test_an_auto_removed_container_that_cannot_start_is_gone_too(place: ContainerHost) -> None:
     await place.create("nosuchcmd", name="bad", auto_remove=True)
     removed = place.containers.wait("bad", "removed")
     with pytest.raises(InvalidError):
@@ -245,7 +245,7 @@ async def test_an_auto_removed_container_that_cannot_start_is_gone_too(place: Do
     assert list(place.containers.all()) == []
 
 
-async def test_names_are_unique_and_can_be_changed(place: Dock) -> None:
+async def test_names_are_unique_and_can_be_changed(place: ContainerHost) -> None:
     container = await place.run(name="web")
     with pytest.raises(
         ConflictError, match=rf'^Conflict. The container name "/web" is already in use by .*{container.id}'
@@ -259,7 +259,7 @@ async def test_names_are_unique_and_can_be_changed(place: Dock) -> None:
         await place.containers.rename("web", "api")
 
 
-async def test_many_start_and_end_at_once(place: Dock) -> None:
+async def test_many_start_and_end_at_once(place: ContainerHost) -> None:
     async with asyncio.TaskGroup() as tasks:
         for number in range(8):
             tasks.create_task(place.run(name=f"many{number}"))
@@ -270,7 +270,7 @@ async def test_many_start_and_end_at_once(place: Dock) -> None:
     assert place.leftovers() == []
 
 
-async def test_a_caller_who_gives_up_does_not_stop_a_start(place: Dock) -> None:
+async def test_a_caller_who_gives_up_does_not_stop_a_start(place: ContainerHost) -> None:
     await place.create(name="web")
     started = asyncio.Event()
 
@@ -286,7 +286,7 @@ async def test_a_caller_who_gives_up_does_not_stop_a_start(place: Dock) -> None:
     assert await place.containers.start("web") is False
 
 
-async def test_networks_are_joined_and_left_while_it_runs(place: Dock) -> None:
+async def test_networks_are_joined_and_left_while_it_runs(place: ContainerHost) -> None:
     await place.engine.apply(CreateNetwork("back", subnets=["10.9.0.0/24"]))
     await place.run(name="web")
     await place.containers.connect("web", EndpointRequest("back"))
@@ -298,7 +298,7 @@ async def test_networks_are_joined_and_left_while_it_runs(place: Dock) -> None:
     assert [endpoint.network for endpoint in place.containers.get("web").wanted.endpoints] == ["bridge"]
 
 
-async def test_networks_joined_while_it_does_not_run_count_from_the_next_start(place: Dock) -> None:
+async def test_networks_joined_while_it_does_not_run_count_from_the_next_start(place: ContainerHost) -> None:
     await place.engine.apply(CreateNetwork("back", subnets=["10.9.0.0/24"]))
     await place.create(name="web")
     await place.containers.connect("web", EndpointRequest("back", ipv4_address="10.9.0.77"))
@@ -308,7 +308,7 @@ async def test_networks_joined_while_it_does_not_run_count_from_the_next_start(p
     assert b"10.9.0.77/24" in said and b"172.17" not in said
 
 
-async def test_who_left_all_networks_starts_without_any_and_can_join_again(place: Dock) -> None:
+async def test_who_left_all_networks_starts_without_any_and_can_join_again(place: ContainerHost) -> None:
     await place.create(name="web", publish=["8080:80"])
     await place.containers.disconnect("web", "bridge")
     await place.containers.start("web")
@@ -320,7 +320,7 @@ async def test_who_left_all_networks_starts_without_any_and_can_join_again(place
 
 
 async def test_an_end_that_cannot_be_remembered_fails_who_waits_for_it_and_is_dealt_with_later(
-    place: Dock, monkeypatch: pytest.MonkeyPatch
+    place: ContainerHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(life: Life, container: Container) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -8,14 +8,14 @@ import pytest
 from linkspan.model.containers import Container, Status
 from linkspan.model.health import Condition, HealthCheck
 from linkspan.model.resources import Restart, RestartPolicy
-from tests.support.docks import PATIENCE, Dock
+from tests.support.container_hosts import PATIENCE, ContainerHost
 
 pytestmark = pytest.mark.slow
 
 ALWAYS, UNLESS_STOPPED = RestartPolicy(Restart.ALWAYS), RestartPolicy(Restart.UNLESS_STOPPED)
 
 
-async def until(place: Dock, id: str, holds: Callable[[Container], bool]) -> Container:
+async def until(place: ContainerHost, id: str, holds: Callable[[Container], bool]) -> Container:
     """The container, once something holds of it."""
     async with asyncio.timeout(PATIENCE):
         while not holds(place.containers.get(id)):  # noqa: ASYNC110 - what is kept between two events counts too
@@ -23,20 +23,20 @@ async def until(place: Dock, id: str, holds: Callable[[Container], bool]) -> Con
     return place.containers.get(id)
 
 
-async def test_a_failure_is_followed_by_so_many_starts(place: Dock) -> None:
+async def test_a_failure_is_followed_by_so_many_starts(place: ContainerHost) -> None:
     box = await place.run("sh", "-c", "exit 3", restart=RestartPolicy(Restart.ON_FAILURE, 2))
     ended = await until(place, box.id, lambda each: each.state.status is Status.EXITED)
     assert (ended.state.restarts, ended.state.exit_code) == (2, 3)
     assert place.happened().count("container start") == 3
 
 
-async def test_success_is_no_failure(place: Dock) -> None:
+async def test_success_is_no_failure(place: ContainerHost) -> None:
     box = await place.run("true", restart=RestartPolicy(Restart.ON_FAILURE))
     ended = await until(place, box.id, lambda each: each.state.status is not Status.RUNNING)
     assert (ended.state.status, ended.state.restarts) == (Status.EXITED, 0)
 
 
-async def test_what_waits_for_its_start_can_be_stopped(place: Dock) -> None:
+async def test_what_waits_for_its_start_can_be_stopped(place: ContainerHost) -> None:
     box = await place.run("false", restart=ALWAYS)
     await until(place, box.id, lambda each: each.state.restarts >= 3 and each.state.status is Status.RESTARTING)
     assert await place.containers.stop(box.id)
@@ -44,14 +44,14 @@ async def test_what_waits_for_its_start_can_be_stopped(place: Dock) -> None:
     assert state.status is Status.EXITED and state.stopped
 
 
-async def test_what_waits_for_its_start_can_be_removed_by_force(place: Dock) -> None:
+async def test_what_waits_for_its_start_can_be_removed_by_force(place: ContainerHost) -> None:
     box = await place.run("false", restart=ALWAYS)
     await until(place, box.id, lambda each: each.state.restarts >= 3)
     await place.containers.remove(box.id, force=True)
     assert place.containers.all() == []
 
 
-async def test_a_container_that_is_stopped_stays_so_until_the_daemon_starts_if_always(place: Dock) -> None:
+async def test_a_container_that_is_stopped_stays_so_until_the_daemon_starts_if_always(place: ContainerHost) -> None:
     boxes = [await place.run(restart=policy) for policy in (ALWAYS, UNLESS_STOPPED, RestartPolicy())]
     for box in boxes:
         await place.containers.stop(box.id, timeout=0)
@@ -62,7 +62,7 @@ async def test_a_container_that_is_stopped_stays_so_until_the_daemon_starts_if_a
     assert [place.containers.get(box.id).state.running for box in boxes] == [True, False, False]
 
 
-async def test_what_ended_while_nobody_looked_is_started_again(place: Dock) -> None:
+async def test_what_ended_while_nobody_looked_is_started_again(place: ContainerHost) -> None:
     box = await place.run("sh", "-c", "test -e /second && exec sleep 1000; touch /second; sleep 0.5", restart=ALWAYS)
     await place.close()
     await place.open()
@@ -70,7 +70,7 @@ async def test_what_ended_while_nobody_looked_is_started_again(place: Dock) -> N
     assert again.state.pid != box.state.pid
 
 
-async def test_a_start_by_hand_counts_anew(place: Dock) -> None:
+async def test_a_start_by_hand_counts_anew(place: ContainerHost) -> None:
     box = await place.run("sh", "-c", "exit 1", restart=RestartPolicy(Restart.ON_FAILURE, 1))
     await until(place, box.id, lambda each: each.state.status is Status.EXITED and each.state.restarts == 1)
     await place.containers.start(box.id)
@@ -78,7 +78,7 @@ async def test_a_start_by_hand_counts_anew(place: Dock) -> None:
     assert place.happened().count("container start") == 4
 
 
-async def test_health_comes_and_goes(place: Dock) -> None:
+async def test_health_comes_and_goes(place: ContainerHost) -> None:
     check = HealthCheck(("sh", "-c", "echo looking; test -e /well"), interval=0.1, retries=2)
     box = await place.run(health=check)
     state = place.containers.get(box.id).state
@@ -96,7 +96,7 @@ def is_in(condition: Condition) -> Callable[[Container], bool]:
     return lambda each: each.state.health is not None and each.state.health.condition is condition
 
 
-async def test_a_check_that_takes_too_long_is_ended(place: Dock) -> None:
+async def test_a_check_that_takes_too_long_is_ended(place: ContainerHost) -> None:
     box = await place.run(health=HealthCheck(("sleep", "777"), interval=0.1, timeout=0.2, retries=1))
     ill = await until(place, box.id, is_in(Condition.UNHEALTHY))
     assert ill.state.health is not None
@@ -104,7 +104,7 @@ async def test_a_check_that_takes_too_long_is_ended(place: Dock) -> None:
     await place.containers.pause(box.id)  # no check begins any more
 
 
-async def test_health_is_known_after_a_restart_of_the_daemon(place: Dock) -> None:
+async def test_health_is_known_after_a_restart_of_the_daemon(place: ContainerHost) -> None:
     box = await place.run(health=HealthCheck(("true",), interval=0.1))
     await until(place, box.id, is_in(Condition.HEALTHY))
     await place.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from linkspan.model.containers import ExecRequest, Status
-from tests.support.docks import PATIENCE, Dock
+from tests.support.container_hosts import PATIENCE, ContainerHost
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +29,11 @@ async def gone(pid: int) -> None:
         os.close(descriptor)
 
 
-def monitor_of(place: Dock, id: str) -> int:
+def monitor_of(place: ContainerHost, id: str) -> int:
     return int((place.exec_root / "containers" / id / "conmon.pid").read_text())
 
 
-async def test_what_runs_goes_on_and_is_taken_over(place: Dock) -> None:
+async def test_what_runs_goes_on_and_is_taken_over(place: ContainerHost) -> None:
     container = await place.run(name="web", publish=["8080:80"])
     await place.close()
     await place.open()
@@ -43,7 +43,7 @@ async def test_what_runs_goes_on_and_is_taken_over(place: Dock) -> None:
     assert place.containers.get("web").state.exit_code == 137
 
 
-async def test_an_exit_status_is_not_lost_while_nobody_looks(place: Dock) -> None:
+async def test_an_exit_status_is_not_lost_while_nobody_looks(place: ContainerHost) -> None:
     container = await place.run("sh", "-c", "read line; echo written; exit 5", name="web", open_stdin=True)
     monitor = monitor_of(place, container.id)
     streams = await place.containers.attach("web", stdin=True)
@@ -55,7 +55,7 @@ async def test_an_exit_status_is_not_lost_while_nobody_looks(place: Dock) -> Non
     assert await place.log("web") == [(1, b"written\n")]
 
 
-async def test_a_restart_of_the_machine_ends_everything(place: Dock) -> None:
+async def test_a_restart_of_the_machine_ends_everything(place: ContainerHost) -> None:
     container = await place.run(name="web")
     await place.close()
     monitor = monitor_of(place, container.id)
@@ -66,7 +66,7 @@ async def test_a_restart_of_the_machine_ends_everything(place: Dock) -> None:
     await place.containers.start("web")
 
 
-async def test_a_monitor_that_dies_takes_its_container_along(place: Dock) -> None:
+async def test_a_monitor_that_dies_takes_its_container_along(place: ContainerHost) -> None:
     container = await place.run(name="web")
     exit = place.containers.wait("web", "next-exit")
     os.kill(monitor_of(place, container.id), signal.SIGKILL)
@@ -75,7 +75,7 @@ async def test_a_monitor_that_dies_takes_its_container_along(place: Dock) -> Non
     assert place.leftovers() == []
 
 
-async def test_a_paused_container_whose_monitor_dies_is_ended_too(place: Dock) -> None:
+async def test_a_paused_container_whose_monitor_dies_is_ended_too(place: ContainerHost) -> None:
     """What is frozen by version 1 of control groups does not die of a kill before it is thawed."""
     container = await place.run(name="web")
     await place.containers.pause("web")
@@ -86,7 +86,7 @@ async def test_a_paused_container_whose_monitor_dies_is_ended_too(place: Dock) -
     assert place.leftovers() == []
 
 
-async def test_auto_removed_containers_that_ended_meanwhile_are_removed(place: Dock) -> None:
+async def test_auto_removed_containers_that_ended_meanwhile_are_removed(place: ContainerHost) -> None:
     container = await place.run(name="web", auto_remove=True)
     await place.close()
     os.kill(container.state.pid, signal.SIGKILL)
@@ -96,7 +96,7 @@ async def test_auto_removed_containers_that_ended_meanwhile_are_removed(place: D
     assert list(place.containers.all()) == [] and place.leftovers() == []
 
 
-async def test_a_half_finished_removal_is_finished(place: Dock) -> None:
+async def test_a_half_finished_removal_is_finished(place: ContainerHost) -> None:
     container = await place.run(name="web")
     await place.containers.stop("web", timeout=0)
     life = place.containers._register.get("web")
@@ -108,7 +108,7 @@ async def test_a_half_finished_removal_is_finished(place: Dock) -> None:
     assert not (place.data_root / "containers" / container.id).exists()
 
 
-async def test_bundles_of_further_processes_go_once_they_have_ended(place: Dock) -> None:
+async def test_bundles_of_further_processes_go_once_they_have_ended(place: ContainerHost) -> None:
     """Those that end while nobody looks go at the next start; what still runs keeps its own."""
     container = await place.run(name="web")
     bundles: dict[int, Path] = {}
@@ -126,7 +126,7 @@ async def test_bundles_of_further_processes_go_once_they_have_ended(place: Dock)
     assert (gone_bundle.exists(), kept.exists()) == (False, True)
 
 
-async def test_files_of_nobody_are_deleted(place: Dock) -> None:
+async def test_files_of_nobody_are_deleted(place: ContainerHost) -> None:
     await place.close()
     stray = "0" * 64
     for directory in (
@@ -138,7 +138,7 @@ async def test_files_of_nobody_are_deleted(place: Dock) -> None:
     assert place.leftovers() == []
 
 
-async def test_a_shared_network_is_kept_across_processes(place: Dock) -> None:
+async def test_a_shared_network_is_kept_across_processes(place: ContainerHost) -> None:
     owner = await place.run(name="owner")
     await place.run(name="member", mode="container:owner")
     await place.containers.stop("owner", timeout=0)

@@ -7,7 +7,7 @@ import pytest
 
 from linkspan.model.containers import Mount, MountKind
 from linkspan.model.errors import ConflictError, NotFoundError
-from tests.support.docks import Dock
+from tests.support.container_hosts import ContainerHost
 
 pytestmark = pytest.mark.slow
 
@@ -16,11 +16,11 @@ def volume(name: str, target: str, *, read_only: bool = False, copy: bool = True
     return Mount(MountKind.VOLUME, target, name, read_only=read_only, copy=copy)
 
 
-def mounted(place: Dock, name: str) -> bool:
+def mounted(place: ContainerHost, name: str) -> bool:
     return os.path.ismount(place.containers.volumes.locate(name))
 
 
-async def test_a_volume_outlives_its_containers(place: Dock) -> None:
+async def test_a_volume_outlives_its_containers(place: ContainerHost) -> None:
     await place.output("sh", "-c", "echo kept >/data/f", mounts=[volume("v1", "/data")])
     assert await place.output("cat", "/data/f", mounts=[volume("v1", "/data", read_only=True)]) == "kept\n"
     said = await place.output("sh", "-c", "touch /data/x 2>&1", mounts=[volume("v1", "/data", read_only=True)])
@@ -29,7 +29,7 @@ async def test_a_volume_outlives_its_containers(place: Dock) -> None:
     assert not place.containers.volumes.locate("v1").exists()
 
 
-async def test_an_empty_volume_is_filled_with_what_was_there(place: Dock) -> None:
+async def test_an_empty_volume_is_filled_with_what_was_there(place: ContainerHost) -> None:
     home = place.rootfs / "home/ann"
     (home / "note").write_text("hello")
     os.chown(home / "note", 1000, 1000)
@@ -46,25 +46,25 @@ async def test_an_empty_volume_is_filled_with_what_was_there(place: Dock) -> Non
     assert (filled.stat().st_uid, filled.stat().st_mode & 0o777) == (1000, 0o750)
 
 
-async def test_a_volume_is_left_empty_when_that_is_asked_for(place: Dock) -> None:
+async def test_a_volume_is_left_empty_when_that_is_asked_for(place: ContainerHost) -> None:
     await place.output("true", mounts=[volume("v1", "/home", copy=False)])
     assert list(place.containers.volumes.locate("v1").iterdir()) == []
 
 
-async def test_what_a_volume_has_is_not_overwritten(place: Dock) -> None:
+async def test_what_a_volume_has_is_not_overwritten(place: ContainerHost) -> None:
     await place.output("sh", "-c", "echo mine >/data/f", mounts=[volume("v1", "/data")])
     await place.output("true", mounts=[volume("v1", "/home")])
     assert [path.name for path in place.containers.volumes.locate("v1").iterdir()] == ["f"]
 
 
-async def test_a_link_in_the_root_file_system_does_not_lead_out_of_it(place: Dock) -> None:
+async def test_a_link_in_the_root_file_system_does_not_lead_out_of_it(place: ContainerHost) -> None:
     (place.rootfs / "trap").symlink_to("/etc")
     await place.output("true", mounts=[volume("v1", "/trap")])
     assert min(path.name for path in place.containers.volumes.locate("v1").iterdir()) == "group"
     assert not (place.containers.volumes.locate("v1") / "debian_version").exists()
 
 
-async def test_a_nameless_volume_goes_with_its_container_if_asked_and_with_auto_remove(place: Dock) -> None:
+async def test_a_nameless_volume_goes_with_its_container_if_asked_and_with_auto_remove(place: ContainerHost) -> None:
     nameless = Mount(MountKind.VOLUME, "/data", anonymous=True)
     kept, gone = await place.create(mounts=[nameless]), await place.create(mounts=[nameless])
     assert len(place.containers.volumes.all()) == 2
@@ -78,7 +78,7 @@ async def test_a_nameless_volume_goes_with_its_container_if_asked_and_with_auto_
     assert len(place.containers.volumes.all()) == 1
 
 
-async def test_a_volume_in_use_stays(place: Dock) -> None:
+async def test_a_volume_in_use_stays(place: ContainerHost) -> None:
     box = await place.create(mounts=[volume("v1", "/data")])
     with pytest.raises(ConflictError, match=f"volume is in use - \\[{box.id}\\]"):
         await place.containers.volumes.remove("v1")
@@ -89,7 +89,7 @@ async def test_a_volume_in_use_stays(place: Dock) -> None:
         place.containers.volumes.get("v1")
 
 
-async def test_volumes_of_another_container(place: Dock) -> None:
+async def test_volumes_of_another_container(place: ContainerHost) -> None:
     await place.run("sh", "-c", "echo theirs >/data/f; sleep 1000", name="other", mounts=[volume("v1", "/data")])
     await place.exec("other", "sh", "-c", "until test -e /data/f; do sleep 0.01; done")
     assert await place.output("cat", "/data/f", volumes_from=["other"]) == "theirs\n"
@@ -97,7 +97,7 @@ async def test_volumes_of_another_container(place: Dock) -> None:
     assert "Read-only file system" in said
 
 
-async def test_a_volume_with_options_is_mounted_while_somebody_has_it(place: Dock) -> None:
+async def test_a_volume_with_options_is_mounted_while_somebody_has_it(place: ContainerHost) -> None:
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
     await place.containers.volumes.create("v1", options=options)
     box = await place.run(mounts=[volume("v1", "/data")])
@@ -110,7 +110,7 @@ async def test_a_volume_with_options_is_mounted_while_somebody_has_it(place: Doc
     assert not mounted(place, "v1")
 
 
-async def test_volumes_are_remembered(place: Dock) -> None:
+async def test_volumes_are_remembered(place: ContainerHost) -> None:
     made = await place.containers.volumes.create("v1", labels={"a": "b"})
     leaving = place.data_root / "volumes/.leaving-v2"
     (leaving / "_data").mkdir(parents=True)
@@ -120,7 +120,7 @@ async def test_volumes_are_remembered(place: Dock) -> None:
     assert not leaving.exists()
 
 
-async def test_events_of_volumes(place: Dock) -> None:
+async def test_events_of_volumes(place: ContainerHost) -> None:
     box = await place.run(mounts=[volume("v1", "/data")])
     await place.containers.stop(box.id, timeout=0)
     await place.containers.remove(box.id)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.lab.test_hosts import mounts
-from tests.support.docks import CGROUPS, names
+from tests.support.container_hosts import CGROUPS, names
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

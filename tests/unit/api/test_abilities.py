@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.api.desk import Desk, desk
+from tests.unit.api.client import ApiClient, api_client
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def rootfs(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-async def running(client: Desk, rootfs: str, name: str = "web", **host: object) -> str:
+async def running(client: ApiClient, rootfs: str, name: str = "web", **host: object) -> str:
     body = {"Rootfs": rootfs, "Cmd": ["cat"], "HostConfig": host}
     id: str = (await client.post(f"/containers/create?name={name}", body)).json["Id"]
     await client.post(f"/containers/{id}/start")
@@ -22,7 +22,7 @@ async def running(client: Desk, rootfs: str, name: str = "web", **host: object) 
 
 
 async def test_a_paused_container_is_shown_as_one_and_goes_on(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs)
         assert (await client.post("/containers/web/pause")).status == 204
         state = (await client.get("/containers/web/json")).json["State"]
@@ -35,7 +35,7 @@ async def test_a_paused_container_is_shown_as_one_and_goes_on(rootfs: str) -> No
 
 
 async def test_an_update_changes_what_it_names(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs, Memory=64 << 20, PidsLimit=10)
         reply = await client.post(
             "/containers/web/update",
@@ -48,14 +48,14 @@ async def test_an_update_changes_what_it_names(rootfs: str) -> None:
 
 
 async def test_an_update_that_does_not_fit_is_refused(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs, Memory=64 << 20)
         reply = await client.post("/containers/web/update", {"Memory": 1024})
         assert (reply.status, reply.message) == (400, "Minimum memory limit allowed is 6MB")
 
 
 async def test_the_processes_of_a_container(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs)
         assert (await client.get("/containers/web/top")).json == {
             "Titles": ["UID", "PID", "CMD"],
@@ -65,7 +65,7 @@ async def test_the_processes_of_a_container(rootfs: str) -> None:
 
 
 async def test_one_answer_about_usage_holds_two_measurements(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         id = await running(client, rootfs)
         found = (await client.get("/containers/web/stats?stream=0")).json
         assert (found["name"], found["id"], found["pids_stats"]) == ("/web", id, {"current": 3, "limit": 50})
@@ -76,7 +76,7 @@ async def test_one_answer_about_usage_holds_two_measurements(rootfs: str) -> Non
 
 
 async def test_a_stream_about_usage_has_a_line_for_each_measurement(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs)
         lines = (await client.get("/containers/web/stats")).body.splitlines()
         first, second = map(json.loads, lines)
@@ -84,14 +84,14 @@ async def test_a_stream_about_usage_has_a_line_for_each_measurement(rootfs: str)
 
 
 async def test_what_does_not_run_uses_nothing(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/containers/create?name=idle", {"Rootfs": rootfs, "Cmd": ["cat"]})
         found = (await client.get("/containers/idle/stats?stream=false")).json
         assert found["read"].startswith("0001-01-01") and found["memory_stats"] == {}
 
 
 async def test_a_path_is_described_in_a_header(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs)
         reply = await client.ask("HEAD", "/containers/web/archive?path=/etc/motd")
         described = json.loads(base64.b64decode(reply.headers["X-Docker-Container-Path-Stat"]))
@@ -105,12 +105,12 @@ async def test_a_path_is_described_in_a_header(rootfs: str) -> None:
 
 
 async def test_files_come_out_and_go_in_as_archives(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs)
         reply = await client.get("/containers/web/archive?path=/etc/motd")
         assert (reply.headers["Content-Type"], reply.body) == ("application/x-tar", b"a tar archive")
         reply = await client.ask("PUT", "/containers/web/archive?path=/tmp", data=b"an archive")
-        assert (reply.status, client.quay.archives.unpacked) == (200, b"an archive")
+        assert (reply.status, client.containers.archives.unpacked) == (200, b"an archive")
         assert (await client.get("/containers/web/export")).body == b"everything"
 
 
@@ -124,20 +124,20 @@ async def test_files_come_out_and_go_in_as_archives(rootfs: str) -> None:
     ],
 )
 async def test_files_that_are_not_there(rootfs: str, method: str, path: str, status: int) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs)
         assert (await client.ask(method, path)).status == status
 
 
 async def test_changes_are_numbered(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs)
         found = (await client.get("/containers/web/changes")).json
         assert found == [{"Path": "/etc", "Kind": 0}, {"Path": "/etc/motd", "Kind": 1}]
 
 
 async def test_a_volume_lives_and_goes() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         made = await client.post("/volumes/create", {"Name": "vv", "Labels": {"a": "b"}})
         assert made.status == 201
         assert made.json["Mountpoint"].endswith("/volumes/vv/_data")
@@ -150,7 +150,7 @@ async def test_a_volume_lives_and_goes() -> None:
 
 
 async def test_a_volume_that_a_container_has_is_not_removed(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         id = await running(client, rootfs, Binds=["v1:/data"])
         reply = await client.ask("DELETE", "/volumes/v1?force=1")
         assert (reply.status, reply.message) == (409, f"remove v1: volume is in use - [{id}]")
@@ -160,7 +160,7 @@ async def test_a_volume_that_a_container_has_is_not_removed(rootfs: str) -> None
 
 
 async def test_prune_takes_volumes_without_a_name_and_all_when_asked() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/volumes/create", {"Name": "named"})
         nameless = (await client.post("/volumes/create", {})).json
         assert nameless["Labels"] == {"com.docker.volume.anonymous": ""}
@@ -181,6 +181,6 @@ async def test_prune_takes_volumes_without_a_name_and_all_when_asked() -> None:
     ],
 )
 async def test_a_volume_that_cannot_be_is_refused(body: dict[str, object], status: int) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         assert (await client.post("/volumes/create", body)).status == status
         assert (await client.get("/volumes")).json["Volumes"] == []

@@ -21,7 +21,7 @@ from linkspan.api.openapi import plain_path
 from linkspan.api.reading import field_names
 from linkspan.api.routes import ROUTES
 from tests.support.images import Entry, Picture, archive, layer
-from tests.unit.api.desk import Desk, desk
+from tests.unit.api.client import ApiClient, api_client
 from tests.unit.images.test_building import context
 
 ENDLESS = {"events", "wait", "attach", "start"}
@@ -154,7 +154,7 @@ _CONTENTS = st.binary(max_size=40) | st.sampled_from(
 UNIMPLEMENTED = 501
 
 
-async def fire(client: Desk, shot: Shot) -> tuple[int, bytes]:
+async def fire(client: ApiClient, shot: Shot) -> tuple[int, bytes]:
     """Status and body; the body is empty where it may not end."""
     endless = shot.route.path.rpartition("/")[2] in ENDLESS or "logs" in shot.route.path
     if not endless:
@@ -168,7 +168,7 @@ async def fire(client: Desk, shot: Shot) -> tuple[int, bytes]:
 
 async def play(salvo: Sequence[Shot]) -> None:
     with tempfile.TemporaryDirectory() as rootfs:
-        async with desk() as client, asyncio.timeout(20):
+        async with api_client() as client, asyncio.timeout(20):
             await client.post("/networks/create", {"Name": "n1"})
             await client.post("/containers/create?name=c1", {"Rootfs": rootfs, "Cmd": ["cat"]})
             await client.post("/containers/c1/start")
@@ -181,11 +181,11 @@ async def play(salvo: Sequence[Shot]) -> None:
                     assert await content(client) == before, shot
 
 
-async def content(client: Desk) -> object:
+async def content(client: ApiClient) -> object:
     """Everything there is, to be compared: what the engine has and the kernel, containers, volumes, images, files."""
     images = [(image.id, tuple(image.names)) for image in client.rooms.images.all()]
     files = {name for name in client.gallery.files() if not name.startswith("tmp")}
-    return client.quay.content(), await client.world.snapshot(client.engine), images, files
+    return client.containers.content(), await client.world.snapshot(client.engine), images, files
 
 
 @pytest.mark.slow
@@ -274,7 +274,7 @@ def _value(schema: dict[str, object], schemas: dict[str, dict[str, object]]) -> 
 @settings(max_examples=15)
 def test_what_is_no_http_ends_its_own_connection_and_no_more(pieces: Sequence[bytes]) -> None:
     async def send() -> None:
-        async with desk() as client, asyncio.timeout(20):
+        async with api_client() as client, asyncio.timeout(20):
             reader, writer = await asyncio.open_unix_connection(client.path)
             writer.write(b"".join(pieces))
             writer.write_eof()

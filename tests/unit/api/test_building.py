@@ -9,14 +9,14 @@ import pytest
 from linkspan.model.builds import BuildNetwork
 from linkspan.model.images import Credentials
 from tests.support.images import Entry, Picture, archive, layer
-from tests.unit.api.desk import Desk, Reply, desk
+from tests.unit.api.client import ApiClient, Reply, api_client
 from tests.unit.images.test_building import context
 
 FILES = {"Dockerfile": "FROM scratch\nCOPY a /b", "a": "text"}
 TAR = {"Content-Type": "application/x-tar"}
 
 
-async def build(client: Desk, query: object = (), files: dict[str, str] | None = None) -> Reply:
+async def build(client: ApiClient, query: object = (), files: dict[str, str] | None = None) -> Reply:
     path = f"/build?{urlencode(query)}"  # type: ignore[arg-type]
     return await client.ask("POST", path, data=context(FILES if files is None else files), headers=TAR)
 
@@ -26,7 +26,7 @@ def messages(reply: Reply) -> list[dict[str, object]]:
 
 
 async def test_the_stream_is_that_of_the_classic_builder() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         reply = await build(client, [("t", "my:1"), ("t", "other")])
         id = client.rooms.images.get("my:1").id
         assert reply.status == 200 and messages(reply) == [
@@ -41,13 +41,13 @@ async def test_the_stream_is_that_of_the_classic_builder() -> None:
 
 
 async def test_quietly_only_the_id_is_told() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         reply = await build(client, {"q": "1", "t": "my"})
         assert messages(reply) == [{"stream": f"{client.rooms.images.get('my').id}\n"}]
 
 
 async def test_what_fails_is_told_with_the_exit_status() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         reply = await build(client, files={"Dockerfile": "FROM scratch\nRUN false"})
         text = "The command '/bin/sh -c false' returned a non-zero code: 1"
         assert reply.status == 200
@@ -55,7 +55,7 @@ async def test_what_fails_is_told_with_the_exit_status() -> None:
 
 
 async def test_the_query_is_read() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         query = {
             "dockerfile": "Dockerfile",
             "buildargs": '{"A":"1","B":null}',
@@ -97,14 +97,14 @@ async def test_the_query_is_read() -> None:
     ],
 )
 async def test_what_cannot_be_is_refused_before_the_stream(query: dict[str, str], status: int) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         reply = await build(client, query)
         assert reply.status == status and reply.message
         assert not client.rooms.images.all()
 
 
 async def test_without_the_program_the_answer_names_its_package() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         client.gallery.builder.missing = True
         reply = await build(client)
         assert reply.status == 501 and "buildah" in reply.message
@@ -113,7 +113,7 @@ async def test_without_the_program_the_answer_names_its_package() -> None:
 async def test_disk_usage_counts_what_images_share() -> None:
     below = layer(Entry("a", b"12345"))
     one, two = Picture([below, layer(Entry("b", b"1"))]), Picture([below, layer(Entry("c", b"22"))])
-    async with desk() as client:
+    async with api_client() as client:
         await client.ask("POST", "/images/load", data=archive([(one, ["one"]), (two, ["two"])]), headers=TAR)
         await client.post("/volumes/create", {"Name": "v1"})
         await client.post(
@@ -131,14 +131,14 @@ async def test_disk_usage_counts_what_images_share() -> None:
 
 
 async def test_disk_usage_of_one_kind_alone() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         found = (await client.get("/system/df?type=volume")).json
         assert found["Volumes"] == [] and found["Images"] is None and found["BuildCache"] is None
         assert (await client.get("/system/df?type=nosuch")).status == 400
 
 
 async def test_what_builds_keep_is_pruned() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await build(client)
         assert (await client.post("/build/prune?all=1")).json == {"CachesDeleted": ["buildah"], "SpaceReclaimed": 8}
         assert (await client.post("/build/prune")).json == {"CachesDeleted": None, "SpaceReclaimed": 0}

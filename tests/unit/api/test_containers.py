@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.unit.api.desk import Desk, Reply, desk
+from tests.unit.api.client import ApiClient, Reply, api_client
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def rootfs(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-async def created(client: Desk, rootfs: str, name: str, *argv: str, **fields: Any) -> str:
+async def created(client: ApiClient, rootfs: str, name: str, *argv: str, **fields: Any) -> str:
     body = {"Rootfs": rootfs, "Cmd": list(argv) or ["cat"], **fields}
     reply = await client.post(f"/v1.51/containers/create?name={name}", body)
     assert reply.status == 201, reply.body
@@ -24,13 +24,13 @@ async def created(client: Desk, rootfs: str, name: str, *argv: str, **fields: An
     return id
 
 
-async def running(client: Desk, rootfs: str, name: str, *argv: str, **fields: Any) -> str:
+async def running(client: ApiClient, rootfs: str, name: str, *argv: str, **fields: Any) -> str:
     id = await created(client, rootfs, name, *argv, **fields)
     assert (await client.post(f"/containers/{name}/start")).status == 204
     return id
 
 
-async def listed(client: Desk, filters: object = None, **query: str) -> list[str]:
+async def listed(client: ApiClient, filters: object = None, **query: str) -> list[str]:
     pairs = [f"{key}={value}" for key, value in query.items()]
     if filters is not None:
         pairs.append(f"filters={quote(json.dumps(filters))}")
@@ -40,7 +40,7 @@ async def listed(client: Desk, filters: object = None, **query: str) -> list[str
 
 
 async def test_a_life(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         id = await created(client, rootfs, "c1")
         assert (await client.get("/containers/c1/json")).json["State"] == {
             "Status": "created",
@@ -66,7 +66,7 @@ async def test_a_life(rootfs: str) -> None:
 
 
 async def test_a_running_container_is_shown_with_its_network(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         bindings = {"80/tcp": [{"HostPort": "8080"}], "81/udp": [{"HostIp": "127.0.0.1", "HostPort": "8081"}]}
         id = await running(client, rootfs, "c1", ExposedPorts={"7000/tcp": {}}, HostConfig={"PortBindings": bindings})
         body = (await client.get("/containers/c1/json")).json
@@ -110,7 +110,7 @@ async def test_a_running_container_is_shown_with_its_network(rootfs: str) -> Non
 
 
 async def test_a_stopped_container_keeps_its_wishes_and_shows_no_addresses(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", {"Name": "int1", "IPAM": {"Config": [{"Subnet": "10.92.0.0/24"}]}})
         endpoints = {"int1": {"IPAMConfig": {"IPv4Address": "10.92.0.50"}}}
         await running(
@@ -145,7 +145,7 @@ async def test_a_stopped_container_keeps_its_wishes_and_shows_no_addresses(rootf
 
 
 async def test_networks_are_joined_and_left_through_containers(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", {"Name": "n1"})
         id = await running(client, rootfs, "c1")
         assert (await client.post("/networks/n1/connect", {"Container": "c1"})).status == 200
@@ -158,7 +158,7 @@ async def test_networks_are_joined_and_left_through_containers(rootfs: str) -> N
 
 
 async def test_a_container_that_does_not_run_only_remembers_its_networks(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", {"Name": "n1"})
         await created(client, rootfs, "c1")
         plan = await client.post("/linkspan/v1/plan/networks/n1/connect", {"Container": "c1"})
@@ -217,17 +217,17 @@ async def test_a_container_that_does_not_run_only_remembers_its_networks(rootfs:
 async def test_what_cannot_be_is_refused_in_dockers_words(
     method: str, path: str, body: object, status: int, message: str, rootfs: str
 ) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await created(client, rootfs, "c1")
-        before = (client.quay.content(), await client.world.snapshot(client.engine))
+        before = (client.containers.content(), await client.world.snapshot(client.engine))
         text = json.dumps(body).replace("ROOT", rootfs)
         reply = await client.ask(method, f"/v1.51/{quote(path, safe='/?=&%')}", json.loads(text))
         assert reply.status == status and message in reply.message
-        assert (client.quay.content(), await client.world.snapshot(client.engine)) == before
+        assert (client.containers.content(), await client.world.snapshot(client.engine)) == before
 
 
 async def test_a_port_that_is_taken_is_500_as_in_docker(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         host = {"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}
         await running(client, rootfs, "p1", HostConfig=host)
         await created(client, rootfs, "p2", HostConfig=host)
@@ -236,7 +236,7 @@ async def test_a_port_that_is_taken_is_500_as_in_docker(rootfs: str) -> None:
 
 
 async def test_lists_are_filtered_as_dockers(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", {"Name": "n1"})
         await created(client, rootfs, "old", Labels={"k": "v"})
         host = {"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}, "NetworkMode": "n1"}
@@ -268,7 +268,7 @@ async def test_lists_are_filtered_as_dockers(rootfs: str) -> None:
 
 
 async def test_prune_removes_what_does_not_run(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         old = await created(client, rootfs, "old")
         await running(client, rootfs, "web")
         assert (await client.post("/containers/prune")).json == {"ContainersDeleted": [old], "SpaceReclaimed": 10}
@@ -277,12 +277,12 @@ async def test_prune_removes_what_does_not_run(rootfs: str) -> None:
 
 
 async def test_wait_sends_its_head_before_the_container_has_ended(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await created(client, rootfs, "c1")
         async with client.session.post("http://api/containers/c1/wait?condition=next-exit") as reply:
             assert (reply.status, reply.headers["Content-Type"]) == (200, "application/json")
             await client.post("/containers/c1/start")
-            await client.quay.end("c1", 3)
+            await client.containers.end("c1", 3)
             async with asyncio.timeout(5):
                 assert await reply.json() == {"Error": None, "StatusCode": 3}
         over = await client.post("/containers/c1/wait")
@@ -290,17 +290,17 @@ async def test_wait_sends_its_head_before_the_container_has_ended(rootfs: str) -
 
 
 async def test_wait_for_removal_answers_when_it_is_gone(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs, "c1", HostConfig={"AutoRemove": True})
         async with client.session.post("http://api/containers/c1/wait?condition=removed") as reply:
-            await client.quay.end("c1", 0)
+            await client.containers.end("c1", 0)
             async with asyncio.timeout(5):
                 assert (await reply.json())["StatusCode"] == 0
         assert (await client.get("/containers/c1/json")).status == 404
 
 
 async def test_a_change_is_finished_when_its_client_has_gone(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await created(client, rootfs, "c1")
         reader, writer = await asyncio.open_unix_connection(client.path)
         events = client.engine.events()
@@ -316,9 +316,9 @@ async def test_a_change_is_finished_when_its_client_has_gone(rootfs: str) -> Non
 
 
 async def test_logs_are_framed_and_stamped(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, rootfs, "c1", "say", "started")
-        client.quay.write("c1", 2, b"wrong\n")
+        client.containers.write("c1", 2, b"wrong\n")
         both: Reply = await client.get("/containers/c1/logs?stdout=1&stderr=1")
         assert both.headers["Content-Type"] == "application/vnd.docker.multiplexed-stream"
         assert both.body == b"\x01\0\0\0\0\0\0\x08started\n\x02\0\0\0\0\0\0\x06wrong\n"
@@ -330,7 +330,7 @@ async def test_logs_are_framed_and_stamped(rootfs: str) -> None:
 
 
 async def test_the_daemons_resolvers_are_for_containers_that_name_none(rootfs: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         client.rooms.preferences.dns = ("192.0.2.53",)
         client.rooms.preferences.dns_search = ("x.test",)
         await created(client, rootfs, "c1")

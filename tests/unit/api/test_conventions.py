@@ -7,11 +7,11 @@ from aiohttp import web
 
 from linkspan.api.conventions import api_version, errors_as_answers
 from linkspan.model.errors import InvalidError
-from tests.unit.api.desk import desk
+from tests.unit.api.client import api_client
 
 
 async def test_every_answer_says_who_speaks_which_version() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         for method, path in (("GET", "/_ping"), ("GET", "/version"), ("GET", "/nowhere"), ("POST", "/networks/create")):
             reply = await client.ask(method, path)
             assert reply.headers["Server"] == "Linkspan/0.1.0 (linux)"
@@ -22,7 +22,7 @@ async def test_every_answer_says_who_speaks_which_version() -> None:
 
 
 async def test_json_is_announced_without_a_charset() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         for path in ("/version", "/networks/nosuch", "/nowhere"):
             reply = await client.get(path)
             assert reply.headers["Content-Type"] == "application/json"
@@ -30,20 +30,20 @@ async def test_json_is_announced_without_a_charset() -> None:
 
 
 async def test_an_unknown_path_or_method_is_a_page_not_found() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         for method, path in (("GET", "/foo"), ("GET", "/v1.51/foo"), ("PUT", "/networks"), ("POST", "/version")):
             reply = await client.ask(method, path)
             assert (reply.status, reply.json) == (404, {"message": "page not found"})
 
 
 async def test_paths_work_with_a_version_and_without() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         for prefix in ("", "/v1.24", "/v1.41", "/v1.51"):
             assert (await client.get(f"{prefix}/networks")).status == 200
 
 
 async def test_versions_outside_the_range_are_refused_in_dockers_words() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         new = await client.get("/v1.99/networks")
         old = await client.get("/v1.23/networks")
     assert (new.status, new.message) == (
@@ -64,7 +64,7 @@ def test_odd_versions_are_refused(text: str) -> None:
 
 
 async def test_ping_answers_ok_and_has_no_body_for_head() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         got, headed = await client.get("/_ping"), await client.ask("HEAD", "/_ping")
     assert (got.status, got.body, headed.status, headed.body) == (200, b"OK", 200, b"")
     for reply in (got, headed):

@@ -13,7 +13,7 @@ import pytest
 from linkspan.api.filters import Filters
 from linkspan.api.render.events import event_body, included
 from linkspan.model.events import Event
-from tests.unit.api.desk import Desk, desk
+from tests.unit.api.client import ApiClient, api_client
 
 TIME = datetime(2026, 11, 24, 3, 5, 55, 534939, UTC)
 STARTED = Event("container", "start", "74b6", TIME, (("image", "busybox"), ("name", "boyd"), ("k", "v")))
@@ -78,12 +78,12 @@ async def read(reply: aiohttp.ClientResponse, count: int) -> list[Any]:
         return [json.loads(await reply.content.readline()) for _ in range(count)]
 
 
-async def following(client: Desk, query: str = "") -> aiohttp.ClientResponse:
+async def following(client: ApiClient, query: str = "") -> aiohttp.ClientResponse:
     return await client.session.get(f"http://api/events{query}")
 
 
 async def test_the_head_comes_at_once_and_then_what_happens() -> None:
-    async with desk() as client, await following(client) as reply:
+    async with api_client() as client, await following(client) as reply:
         assert (reply.status, reply.headers["Content-Type"]) == (200, "application/json")
         assert reply.headers["Transfer-Encoding"] == "chunked"
         await client.post("/networks/create", {"Name": "n1"})
@@ -95,7 +95,7 @@ async def test_the_head_comes_at_once_and_then_what_happens() -> None:
 
 
 async def test_what_has_been_is_told_and_the_stream_ends_in_time() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", {"Name": "n1"})
         event = client.world.surroundings.now()
         since, until = (event - timedelta(1)).timestamp(), datetime.now(UTC).timestamp() - 1
@@ -105,7 +105,7 @@ async def test_what_has_been_is_told_and_the_stream_ends_in_time() -> None:
 
 
 async def test_since_zero_is_since_the_beginning() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", {"Name": "n1"})
         until = datetime.now(UTC).timestamp() - 1
         reply = await client.get(f"/events?since=0&until={until}")
@@ -113,13 +113,13 @@ async def test_since_zero_is_since_the_beginning() -> None:
 
 
 async def test_times_in_the_wrong_order_are_refused() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         reply = await client.get("/events?since=200&until=100")
     assert (reply.status, reply.message) == (400, "`since` time cannot be after `until` time")
 
 
 async def test_a_client_that_leaves_is_forgotten() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         async with await following(client):
             assert len(client.engine._announcer._queues) == 1
         async with asyncio.timeout(5):
@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_is_forgotten() -> None:
 
 
 async def test_streams_end_when_the_server_stops() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         reader, writer = await asyncio.open_unix_connection(client.path)
         writer.write(b"GET /events HTTP/1.1\r\nHost: api\r\n\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
@@ -138,7 +138,7 @@ async def test_streams_end_when_the_server_stops() -> None:
 
 
 async def test_pruning_is_announced() -> None:
-    async with desk() as client, await following(client) as reply:
+    async with api_client() as client, await following(client) as reply:
         for path in ("/networks/prune", "/containers/prune"):
             await client.post(path)
         pruned = await read(reply, 2)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from tests.support.images import Entry, Picture, archive, digest, layer
-from tests.unit.api.desk import Desk, Reply, desk
+from tests.unit.api.client import ApiClient, Reply, api_client
 
 ONE = Picture([layer(Entry("bin/say"))], config={"Cmd": ["say", "one"], "Labels": {"k": "v"}, "Env": ["A=b"]})
 TWO = Picture([layer(Entry("bin/other"))], created="2025-01-01T00:00:00Z")
 TOOL = "registry.test/tool:1"
 
 
-async def load(at: Desk, *pictures: tuple[Picture, list[str]]) -> Reply:
+async def load(at: ApiClient, *pictures: tuple[Picture, list[str]]) -> Reply:
     return await at.ask("POST", "/images/load?quiet=1", data=archive(pictures))
 
 
@@ -23,7 +23,7 @@ def said(reply: Reply) -> list[Any]:
 
 
 async def test_load_says_what_it_loaded() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         reply = await load(at, (ONE, ["one:1", "one:2"]), (TWO, []))
         assert reply.status == 200 and reply.headers["Content-Type"] == "application/json"
         assert said(reply) == [
@@ -37,7 +37,7 @@ async def test_load_says_what_it_loaded() -> None:
 
 
 async def test_an_archive_that_is_none_is_an_error_in_the_stream() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         reply = await at.ask("POST", "/images/load", data=b"junk")
         (message,) = said(reply)
         assert reply.status == 200 and message["error"] == message["errorDetail"]["message"]
@@ -45,7 +45,7 @@ async def test_an_archive_that_is_none_is_an_error_in_the_stream() -> None:
 
 
 async def test_the_list_shows_the_newest_first() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (ONE, ["one:1"]), (TWO, []))
         new, old = (await at.get("/images/json")).json
         assert new["Id"] == TWO.id and new["RepoTags"] == [] and new["RepoDigests"] == []
@@ -78,14 +78,14 @@ async def test_the_list_shows_the_newest_first() -> None:
     ],
 )
 async def test_the_list_can_be_narrowed(filters: Any, expected: list[str]) -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (ONE, ["one:1"]), (TWO, []))
         text = json.dumps(filters).replace('"', "%22").replace(" ", "%20")
         assert [each["Id"] for each in (await at.get(f"/images/json?filters={text}")).json] == expected
 
 
 async def test_inspect_shows_the_image() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (ONE, ["one:1"]))
         found = (await at.get("/images/one:1/json")).json
         assert (found["Id"], found["RepoTags"], found["Architecture"], found["Os"]) == (
@@ -117,14 +117,14 @@ async def test_inspect_shows_the_image() -> None:
     ],
 )
 async def test_what_cannot_be_is_refused_in_docker_s_words(method: str, path: str, status: int, message: str) -> None:
-    async with desk() as at:
+    async with api_client() as at:
         reply = await at.ask(method, path)
         assert reply.status == status and message in reply.message
 
 
 async def test_history_shows_the_last_step_first() -> None:
     picture = Picture([layer(Entry("a", b"1")), layer(Entry("b", b"22"))])
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (picture, ["x:1"]))
         last, first = (await at.get("/images/x:1/history")).json
         assert (last["Id"], last["CreatedBy"], last["Size"], last["Tags"]) == (picture.id, "step 1", 2, ["x:1"])
@@ -132,7 +132,7 @@ async def test_history_shows_the_last_step_first() -> None:
 
 
 async def test_a_tag_is_made_and_removed() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (ONE, ["one:1"]))
         assert (await at.post("/images/one:1/tag?repo=docker.io/library/two&tag=x")).status == 201
         assert (await at.get("/images/two:x/json")).json["Id"] == ONE.id
@@ -143,7 +143,7 @@ async def test_a_tag_is_made_and_removed() -> None:
 
 
 async def test_a_pull_streams_messages_that_the_command_draws() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         found = at.gallery.registry.put(ONE, TOOL)
         reply = await at.post("/images/create?fromImage=registry.test/tool&tag=1")
         messages = said(reply)
@@ -158,7 +158,7 @@ async def test_a_pull_streams_messages_that_the_command_draws() -> None:
 
 
 async def test_without_a_tag_every_one_is_pulled() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         at.gallery.registry.put(ONE, "registry.test/tool:1", "registry.test/tool:2")
         await at.post("/images/create?fromImage=registry.test/tool")
         (found,) = (await at.get("/images/json")).json
@@ -170,7 +170,7 @@ def header(**fields: str) -> dict[str, str]:
 
 
 async def test_credentials_come_in_docker_s_header() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         at.gallery.registry.put(ONE, TOOL)
         at.gallery.registry.password = "p"
         path = "/images/create?fromImage=registry.test/tool&tag=1"
@@ -181,7 +181,7 @@ async def test_credentials_come_in_docker_s_header() -> None:
 
 
 async def test_a_login_is_tried_at_the_registry() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         at.gallery.registry.password = "p"
         body = {"username": "ann", "password": "p", "serveraddress": "registry.test"}
         assert (await at.post("/auth", body)).json == {"Status": "Login Succeeded", "IdentityToken": ""}
@@ -189,7 +189,7 @@ async def test_a_login_is_tried_at_the_registry() -> None:
 
 
 async def test_a_push_ends_with_what_the_registry_has() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (ONE, [TOOL]))
         messages = said(await at.post("/images/registry.test/tool/push?tag=1"))
         assert messages[0] == {"status": "The push refers to repository [registry.test/tool]"}
@@ -201,7 +201,7 @@ async def test_a_push_ends_with_what_the_registry_has() -> None:
 
 
 async def test_what_is_saved_loads_again() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (ONE, ["one:1"]))
         one, many = await at.get("/images/one:1/get"), await at.get("/images/get?names=one:1")
         assert one.headers["Content-Type"] == "application/x-tar" and one.body == many.body
@@ -210,7 +210,7 @@ async def test_what_is_saved_loads_again() -> None:
 
 
 async def test_an_import_says_the_id() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         path = "/images/create?fromSrc=-&repo=made&tag=2&message=m&changes=USER%20ann&changes=CMD%20x"
         (message,) = said(await at.ask("POST", path, data=layer(Entry("a"))))
         found = (await at.get("/images/made:2/json")).json
@@ -219,7 +219,7 @@ async def test_an_import_says_the_id() -> None:
 
 
 async def test_prune_removes_what_has_no_name_or_all() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (ONE, ["one:1"]), (TWO, []))
         reply = (await at.post("/images/prune")).json
         assert reply["ImagesDeleted"] == [{"Deleted": TWO.id}] and reply["SpaceReclaimed"] > 0
@@ -229,7 +229,7 @@ async def test_prune_removes_what_has_no_name_or_all() -> None:
 
 
 async def test_a_container_is_made_of_an_image_and_shows_it() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (ONE, ["one:1"]))
         id = (await at.post("/containers/create?name=c1", {"Image": "one:1", "Env": ["C=d"]})).json["Id"]
         found = (await at.get(f"/containers/{id}/json")).json
@@ -244,20 +244,20 @@ async def test_a_container_is_made_of_an_image_and_shows_it() -> None:
 
 
 async def test_an_image_that_is_not_there_is_not_found() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         reply = await at.post("/containers/create", {"Image": "nosuch"})
         assert (reply.status, reply.message) == (404, "No such image: nosuch:latest")
 
 
 async def test_an_image_without_a_command_needs_one() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         await load(at, (TWO, ["two:1"]))
         reply = await at.post("/containers/create", {"Image": "two:1"})
         assert (reply.status, reply.message) == (400, "no command specified")
 
 
 async def test_a_pull_ends_with_the_last_client_that_follows_it() -> None:
-    async with desk() as at:
+    async with api_client() as at:
         at.gallery.registry.put(ONE, TOOL)
         at.gallery.registry.open.clear()
         url = at.url("/images/create?fromImage=registry.test/tool&tag=1")

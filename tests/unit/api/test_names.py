@@ -7,7 +7,7 @@ import pytest
 from linkspan.model.config import Config
 from linkspan.model.errors import UnavailableError
 from tests.support.engines import World
-from tests.unit.api.desk import Desk, desk
+from tests.unit.api.client import ApiClient, api_client
 
 ROOT = {"Rootfs": "/", "Cmd": ["true"]}
 RECORDS = [
@@ -20,7 +20,7 @@ def named() -> World:
     return World(config=Config(names=True))
 
 
-async def started(client: Desk, name: str, network: str = "shop", /, **fields: Any) -> str:
+async def started(client: ApiClient, name: str, network: str = "shop", /, **fields: Any) -> str:
     if (await client.get(f"/networks/{network}")).status == 404:
         await client.post("/networks/create", {"Name": network})
     endpoint = {key: fields.pop(key) for key in ("Aliases", "Links") if key in fields}
@@ -38,14 +38,14 @@ async def started(client: Desk, name: str, network: str = "shop", /, **fields: A
     return id
 
 
-async def endpoint_of(client: Desk, name: str, network: str, version: str = "v1.51") -> dict[str, Any]:
+async def endpoint_of(client: ApiClient, name: str, network: str, version: str = "v1.51") -> dict[str, Any]:
     found: dict[str, Any] = (await client.get(f"/{version}/containers/{name}/json")).json
     endpoint: dict[str, Any] = found["NetworkSettings"]["Networks"][network]
     return endpoint
 
 
 async def test_inspect_shows_aliases_and_every_name() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         id = await started(client, "web", Aliases=["www", "front"], Hostname="store")
         endpoint = await endpoint_of(client, "web", "shop")
     assert endpoint["Aliases"] == ["www", "front"]
@@ -53,21 +53,21 @@ async def test_inspect_shows_aliases_and_every_name() -> None:
 
 
 async def test_older_clients_find_the_short_id_among_the_aliases() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         id = await started(client, "web", Aliases=["www"], Hostname="store")
         endpoint = await endpoint_of(client, "web", "shop", "v1.44")
     assert endpoint["Aliases"] == ["www", id[:12], "store"]
 
 
 async def test_the_default_network_shows_no_names() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "web", "bridge")
         endpoint = await endpoint_of(client, "web", "bridge", "v1.44")
     assert endpoint["DNSNames"] is None and endpoint["Aliases"] is None
 
 
 async def test_aliases_come_with_a_connection_too() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "web")
         await client.post("/networks/create", {"Name": "yard"})
         body = {"Container": "web", "EndpointConfig": {"Aliases": ["gate"], "Links": ["web:self"]}}
@@ -78,7 +78,7 @@ async def test_aliases_come_with_a_connection_too() -> None:
 
 @pytest.mark.parametrize("fields", [{"Links": ["db:database"]}, {"HostLinks": ["db:database"]}])
 async def test_links_on_a_users_network_are_the_endpoints(fields: dict[str, Any]) -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "db")
         await started(client, "web", **fields)
         found = (await client.get("/containers/web/json")).json
@@ -87,7 +87,7 @@ async def test_links_on_a_users_network_are_the_endpoints(fields: dict[str, Any]
 
 
 async def test_links_on_the_default_network_are_shown_as_docker_does() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "db", "bridge")
         await started(client, "web", "bridge", HostLinks=["db:database"])
         found = (await client.get("/containers/web/json")).json
@@ -95,7 +95,7 @@ async def test_links_on_the_default_network_are_shown_as_docker_does() -> None:
 
 
 async def test_a_link_is_removed_by_its_name() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "db", "bridge")
         await started(client, "web", "bridge", HostLinks=["db:database"])
         removed = await client.ask("DELETE", "/containers/web/database?link=1")
@@ -106,7 +106,7 @@ async def test_a_link_is_removed_by_its_name() -> None:
 
 
 async def test_records_are_put_and_read() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await client.post("/networks/create", {"Name": "shop"})
         put = await client.ask("PUT", "/linkspan/v1/networks/shop/records", {"Records": RECORDS})
         assert (put.status, put.json) == (200, {"Records": RECORDS})
@@ -125,7 +125,7 @@ async def test_records_are_put_and_read() -> None:
     ],
 )
 async def test_a_bad_record_changes_nothing(record: dict[str, Any], status: int) -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await client.post("/networks/create", {"Name": "shop"})
         await client.ask("PUT", "/linkspan/v1/networks/shop/records", {"Records": RECORDS})
         reply = await client.ask("PUT", "/linkspan/v1/networks/shop/records", {"Records": [record]})
@@ -134,14 +134,14 @@ async def test_a_bad_record_changes_nothing(record: dict[str, Any], status: int)
 
 
 async def test_the_default_network_takes_no_records() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         reply = await client.ask("PUT", "/linkspan/v1/networks/bridge/records", {"Records": RECORDS})
         assert reply.status == 403
         assert (await client.get("/linkspan/v1/networks/nosuch/records")).status == 404
 
 
 async def test_a_dry_run_of_records_changes_nothing() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await client.post("/networks/create", {"Name": "shop"})
         plan = await client.ask("PUT", "/linkspan/v1/plan/networks/shop/records", {"Records": RECORDS})
         assert plan.status == 200 and plan.json["Operations"]
@@ -149,7 +149,7 @@ async def test_a_dry_run_of_records_changes_nothing() -> None:
 
 
 async def test_dns_shows_networks_and_resolvers() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "web", Aliases=["www"])
         await started(client, "lone", "bridge")
         found = (await client.get("/linkspan/v1/dns")).json
@@ -160,7 +160,7 @@ async def test_dns_shows_networks_and_resolvers() -> None:
 
 
 async def test_a_trace_is_asked_as_the_container() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "db", Aliases=["store"])
         await started(client, "web")
         found = (await client.get("/linkspan/v1/dns/trace?container=web&name=store")).json
@@ -169,7 +169,7 @@ async def test_a_trace_is_asked_as_the_container() -> None:
 
 
 async def test_who_has_no_name_server_cannot_be_traced() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "lone", "bridge")
         await client.post("/containers/create?name=idle", ROOT)
         replies = [
@@ -181,7 +181,7 @@ async def test_who_has_no_name_server_cannot_be_traced() -> None:
 
 
 async def test_status_counts_what_is_served() -> None:
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         await started(client, "web")
         plane = (await client.get("/linkspan/v1/status")).json["DataPlane"]
     assert (plane["Resolvers"], plane["Names"], plane["Networks"]) == (1, 1, 1) and plane["Pid"] > 0
@@ -191,7 +191,7 @@ async def test_a_data_plane_that_is_silent_is_a_problem(monkeypatch: pytest.Monk
     async def silent() -> None:
         raise UnavailableError("the data plane's process does not answer", hint="see the log")
 
-    async with desk(named()) as client:
+    async with api_client(named()) as client:
         monkeypatch.setattr(client.engine, "load", silent)
         found = (await client.get("/linkspan/v1/status")).json
     assert found["DataPlane"]["Pid"] == 0

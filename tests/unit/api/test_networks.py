@@ -6,19 +6,19 @@ from urllib.parse import quote
 import pytest
 
 from linkspan.model.requests import CreateSandbox
-from tests.unit.api.desk import Desk, desk
+from tests.unit.api.client import ApiClient, api_client
 
 
 def filtered(path: str, filters: object) -> str:
     return f"{path}?filters={quote(json.dumps(filters))}"
 
 
-async def names(client: Desk, filters: object) -> set[str]:
+async def names(client: ApiClient, filters: object) -> set[str]:
     return {network["Name"] for network in (await client.get(filtered("/networks", filters))).json}
 
 
 async def test_a_network_is_created_listed_inspected_and_removed() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         created = await client.post("/v1.41/networks/create", {"Name": "n1", "CheckDuplicate": True})
         assert created.status == 201 and set(created.json) == {"Id", "Warning"}
         for reference in ("n1", created.json["Id"], created.json["Id"][:12]):
@@ -50,7 +50,7 @@ async def test_every_wish_reaches_the_network() -> None:
         "Options": {"com.docker.network.bridge.name": "brn2", "com.docker.network.driver.mtu": "1400"},
         "Labels": {"k": "v"},
     }
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", wish)
         found = (await client.get("/networks/n2")).json
     for field in ("Internal", "EnableIPv6", "Options", "Labels"):
@@ -85,7 +85,7 @@ async def test_every_wish_reaches_the_network() -> None:
     ],
 )
 async def test_what_cannot_be_created_is_refused_in_dockers_words(body: object, status: int, message: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", {"Name": "n1", "IPAM": {"Config": [{"Subnet": "10.77.0.0/24"}]}})
         before = await client.world.snapshot(client.engine)
         reply = await client.post("/networks/create", body)
@@ -94,7 +94,7 @@ async def test_what_cannot_be_created_is_refused_in_dockers_words(body: object, 
 
 
 async def test_clients_before_1_48_do_not_turn_ipv4_off() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/v1.47/networks/create", {"Name": "n1", "EnableIPv4": False})
         assert (await client.get("/networks/n1")).json["EnableIPv4"] is True
         await client.post("/v1.48/networks/create", {"Name": "n2", "EnableIPv4": False, "EnableIPv6": True})
@@ -102,7 +102,7 @@ async def test_clients_before_1_48_do_not_turn_ipv4_off() -> None:
 
 
 async def test_filters_take_both_forms_and_match_as_dockers() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/networks/create", {"Name": "app_front", "Labels": {"k": "v", "x": ""}})
         await client.post("/networks/create", {"Name": "app_back"})
         id = (await client.get("/networks/app_back")).json["Id"]
@@ -130,13 +130,13 @@ async def test_filters_take_both_forms_and_match_as_dockers() -> None:
     ],
 )
 async def test_a_bad_filter_is_a_clients_mistake(filters: str, message: str) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         reply = await client.get(f"/networks?filters={quote(filters)}")
     assert reply.status == 400 and message in reply.message
 
 
 async def test_sandboxes_are_connected_shown_and_disconnected() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         sandbox = await client.engine.apply(CreateSandbox("c1"))
         await client.post("/networks/create", {"Name": "n1", "IPAM": {"Config": [{"Subnet": "10.77.0.0/24"}]}})
         wish = {
@@ -159,7 +159,7 @@ async def test_sandboxes_are_connected_shown_and_disconnected() -> None:
 
 
 async def test_connecting_what_is_not_there_is_not_found() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         network = await client.post("/networks/nosuch/connect", {"Container": "c1"})
         container = await client.post("/networks/bridge/connect", {"Container": "nosuch"})
     assert (network.status, network.message) == (404, "network nosuch not found")
@@ -167,7 +167,7 @@ async def test_connecting_what_is_not_there_is_not_found() -> None:
 
 
 async def test_prune_removes_what_nobody_uses() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         for name, labels in (("used", {}), ("idle", {}), ("kept", {"keep": "1"})):
             await client.post("/networks/create", {"Name": name, "Labels": labels})
         await client.engine.apply(CreateSandbox("c1", networks=["used"]))
@@ -184,7 +184,7 @@ async def test_prune_removes_what_nobody_uses() -> None:
 
 async def test_the_daemons_options_are_for_networks_that_do_not_set_them() -> None:
     mtu = "com.docker.network.driver.mtu"
-    async with desk() as client:
+    async with api_client() as client:
         client.rooms.preferences.network_options = {"bridge": {mtu: "1400"}}
         await client.post("/networks/create", {"Name": "n1"})
         await client.post("/networks/create", {"Name": "n2", "Options": {mtu: "1300"}})

@@ -2,25 +2,25 @@ import re
 
 from linkspan.api.openapi import plain_path
 from linkspan.api.routes import ROUTES
-from tests.unit.api.desk import desk
+from tests.unit.api.client import api_client
 
 
 async def test_the_document_lists_every_route() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         document = (await client.get("/linkspan/v1/openapi.json")).json
     listed = {(method.upper(), path) for path, found in document["paths"].items() for method in found}
     assert listed == {(route.method, plain_path(route.path)) for route in ROUTES}
 
 
 async def test_every_reference_leads_somewhere() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         reply = await client.get("/linkspan/v1/openapi.json")
     names = set(re.findall(r'"#/components/schemas/([^"]+)"', reply.body.decode()))
     assert names and names <= set(reply.json["components"]["schemas"])
 
 
 async def test_operations_have_names_of_their_own_and_parameters_for_their_path() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         document = (await client.get("/linkspan/v1/openapi.json")).json
     operations = [(path, operation) for path, found in document["paths"].items() for operation in found.values()]
     assert len({operation["operationId"] for _, operation in operations}) == len(operations)

@@ -2,11 +2,11 @@ from pathlib import Path
 
 from linkspan.model.requests import CreateSandbox
 from tests.support.engines import World
-from tests.unit.api.desk import desk
+from tests.unit.api.client import api_client
 
 
 async def test_a_plan_prints_what_would_be_typed_and_changes_nothing() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         before = await client.world.snapshot(client.engine)
         plan = (await client.post("/linkspan/v1/plan/networks/create", {"Name": "n1"})).json
         assert {k: plan["Operations"][0][k] for k in ("Verb", "Implied")} == {"Verb": "add", "Implied": False}
@@ -15,7 +15,7 @@ async def test_a_plan_prints_what_would_be_typed_and_changes_nothing() -> None:
 
 
 async def test_every_change_of_a_network_can_be_planned() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.engine.apply(CreateSandbox("c1"))
         await client.post("/networks/create", {"Name": "n1"})
         before = await client.world.snapshot(client.engine)
@@ -31,7 +31,7 @@ async def test_every_change_of_a_network_can_be_planned() -> None:
 
 
 async def test_a_plan_is_refused_as_the_request_is() -> None:
-    async with desk() as client:
+    async with api_client() as client:
         for path, body in (("networks/create", {"Name": "bridge"}), ("networks/nosuch/connect", {"Container": "c"})):
             planned = await client.post(f"/linkspan/v1/plan/{path}", body)
             done = await client.post(f"/{path}", body)
@@ -39,7 +39,7 @@ async def test_a_plan_is_refused_as_the_request_is() -> None:
 
 
 async def test_a_container_that_cannot_be_is_not_planned(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         body = {"Rootfs": str(tmp_path), "Cmd": ["true"]}
         for name in ("c", "/c1/"):
             planned = await client.post(f"/linkspan/v1/plan/containers/create?name={name}", body)
@@ -49,7 +49,7 @@ async def test_a_container_that_cannot_be_is_not_planned(tmp_path: Path) -> None
 
 
 async def test_the_status_shows_bridges_sandboxes_addresses_and_ports() -> None:
-    async with desk(World()) as client:
+    async with api_client(World()) as client:
         sandbox = await client.engine.apply(CreateSandbox("c1", publish=["8080:80"]))
         status = (await client.get("/linkspan/v1/status")).json
     bridge, shown = status["Bridges"][0], status["Sandboxes"][0]

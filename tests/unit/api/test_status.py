@@ -6,7 +6,7 @@ import pytest
 from linkspan.api import host as machine
 from linkspan.api.render.status import host_problems
 from linkspan.model.config import Config
-from tests.unit.api.desk import HOST
+from tests.unit.api.client import HOST
 
 
 @pytest.fixture

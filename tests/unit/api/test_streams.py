@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from linkspan.api.streams import Escape, detach_keys
 from linkspan.model.errors import InvalidError
-from tests.unit.api.desk import Desk, desk
-from tests.unit.api.quay import Wire
+from tests.unit.api.client import ApiClient, api_client
+from tests.unit.api.fake_containers import Wire
 
 UPGRADED = (
     b"HTTP/1.1 101 UPGRADED\r\n"
@@ -42,7 +42,7 @@ class Line:
             return await self.reader.readuntil(b"\r\n\r\n")
 
 
-async def dial(client: Desk, path: str, body: object = None, *, upgrade: bool = True) -> Line:
+async def dial(client: ApiClient, path: str, body: object = None, *, upgrade: bool = True) -> Line:
     """Send a request that asks for a stream."""
     reader, writer = await asyncio.open_unix_connection(client.path)
     data = b"" if body is None else json.dumps(body).encode()
@@ -52,22 +52,22 @@ async def dial(client: Desk, path: str, body: object = None, *, upgrade: bool = 
     return Line(reader, writer)
 
 
-async def running(client: Desk, rootfs: Path, **fields: object) -> Wire | None:
+async def running(client: ApiClient, rootfs: Path, **fields: object) -> Wire | None:
     body = {"Rootfs": str(rootfs), "Cmd": ["cat"], "OpenStdin": True, "StdinOnce": True, **fields}
     await client.post("/containers/create?name=c1", body)
     await client.post("/containers/c1/start")
     return None
 
 
-async def wire_of(client: Desk) -> Wire:
+async def wire_of(client: ApiClient) -> Wire:
     """The server's end of the only attachment."""
     async with asyncio.timeout(5):
-        while not client.quay.life("c1").wires:
+        while not client.containers.life("c1").wires:
             await client.get("/_ping")
-    return client.quay.life("c1").wires[0]
+    return client.containers.life("c1").wires[0]
 
 
-async def forgotten(wire: Wire, client: Desk) -> None:
+async def forgotten(wire: Wire, client: ApiClient) -> None:
     """Wait until the server has let go of an attachment."""
     async with asyncio.timeout(5):
         while not wire.closed:
@@ -78,7 +78,7 @@ ATTACH = "/containers/c1/attach?stream=1&stdin=1&stdout=1&stderr=1"
 
 
 async def test_a_stream_goes_both_ways_and_ends_by_halves(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path)
         line = await dial(client, ATTACH)
         assert await line.head() == UPGRADED % b"multiplexed"
@@ -94,7 +94,7 @@ async def test_a_stream_goes_both_ways_and_ends_by_halves(tmp_path: Path) -> Non
 
 
 async def test_much_data_passes_unchanged(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path, Tty=True)
         line = await dial(client, f"{ATTACH}&detachKeys=ctrl-%5D")
         await line.head()
@@ -105,17 +105,17 @@ async def test_much_data_passes_unchanged(tmp_path: Path) -> None:
 
 
 async def test_a_terminal_is_raw(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path, Tty=True)
         line = await dial(client, ATTACH)
         assert await line.head() == UPGRADED % b"raw"
-        client.quay.write("c1", 1, b"# ")
+        client.containers.write("c1", 1, b"# ")
         assert await line.read(2) == b"# "
         line.writer.close()
 
 
 async def test_clients_before_1_42_know_one_kind_of_stream(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path)
         line = await dial(client, f"/v1.41{ATTACH}")
         assert await line.head() == UPGRADED % b"raw"
@@ -123,17 +123,17 @@ async def test_clients_before_1_42_know_one_kind_of_stream(tmp_path: Path) -> No
 
 
 async def test_without_an_upgrade_the_stream_is_the_body(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path)
         line = await dial(client, "/containers/c1/attach?stream=1&stdout=1", upgrade=False)
         assert await line.head() == b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n"
-        client.quay.write("c1", 1, b"x")
+        client.containers.write("c1", 1, b"x")
         assert await line.read(9) == b"\x01\0\0\0\0\0\0\x01x"
         line.writer.close()
 
 
 async def test_the_detach_keys_end_the_stream_and_not_the_process(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path, Tty=True)
         line = await dial(client, ATTACH)
         await line.head()
@@ -146,18 +146,18 @@ async def test_the_detach_keys_end_the_stream_and_not_the_process(tmp_path: Path
 
 
 async def test_the_stream_ends_with_the_process(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path)
         line = await dial(client, ATTACH)
         await line.head()
-        client.quay.write("c1", 2, b"last")
-        await client.quay.end("c1")
+        client.containers.write("c1", 2, b"last")
+        await client.containers.end("c1")
         assert await line.rest() == b"\x02\0\0\0\0\0\0\x04last"
         line.writer.close()
 
 
 async def test_a_client_may_attach_before_the_start(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await client.post("/containers/create?name=c1", {"Rootfs": str(tmp_path), "Cmd": ["say", "first"]})
         line = await dial(client, "/containers/c1/attach?stream=1&stdout=1")
         await line.head()
@@ -168,7 +168,7 @@ async def test_a_client_may_attach_before_the_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("half_closed", [False, True])
 async def test_a_client_that_vanishes_is_noticed_even_in_silence(tmp_path: Path, half_closed: bool) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path)
         line = await dial(client, "/containers/c1/attach?stream=1&stdout=1")
         await line.head()
@@ -183,9 +183,9 @@ async def test_a_client_that_vanishes_is_noticed_even_in_silence(tmp_path: Path,
 
 
 async def test_what_was_written_before_comes_first(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path)
-        client.quay.write("c1", 1, b"old")
+        client.containers.write("c1", 1, b"old")
         line = await dial(client, "/containers/c1/attach?logs=1&stdout=1")
         await line.head()
         assert await line.rest() == b"\x01\0\0\0\0\0\0\x03old"
@@ -193,7 +193,7 @@ async def test_what_was_written_before_comes_first(tmp_path: Path) -> None:
 
 
 async def test_a_process_more_runs_and_is_inspected(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path)
         wish = {"Cmd": ["say", "hi"], "AttachStdout": True, "AttachStderr": True, "User": "0:0", "Env": ["A=b"]}
         session = (await client.post("/containers/c1/exec", wish)).json["Id"]
@@ -216,7 +216,7 @@ async def test_a_process_more_runs_and_is_inspected(tmp_path: Path) -> None:
             "OpenStderr": True,
             "OpenStdout": True,
             "CanRemove": False,
-            "ContainerID": client.quay.get("c1").id,
+            "ContainerID": client.containers.get("c1").id,
             "DetachKeys": "",
             "Pid": 2,
         }
@@ -224,7 +224,7 @@ async def test_a_process_more_runs_and_is_inspected(tmp_path: Path) -> None:
 
 
 async def test_a_detached_process_has_no_stream(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         await running(client, tmp_path)
         session = (await client.post("/containers/c1/exec", {"Cmd": ["touch", "f"], "Detach": True})).json["Id"]
         reply = await client.post(f"/exec/{session}/start", {"Detach": True, "Tty": False})
@@ -233,7 +233,7 @@ async def test_a_detached_process_has_no_stream(tmp_path: Path) -> None:
 
 
 async def test_an_error_before_the_stream_is_an_answer(tmp_path: Path) -> None:
-    async with desk() as client:
+    async with api_client() as client:
         line = await dial(client, "/containers/nosuch/attach?stream=1&stdout=1")
         assert (await line.head()).startswith(b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n")
         line.writer.close()

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from linkspan.cli.program import main
-from tests.unit.cli.pier import Pier, pier
+from tests.unit.cli.fake_daemon import FakeDaemon, fake_daemon
 
 Run = Callable[..., int]
 
 
 @pytest.fixture
-def daemon() -> Iterator[Pier]:
+def daemon() -> Iterator[FakeDaemon]:
     """On a socket with a short path: those of pytest may be longer than the kernel allows."""
-    with tempfile.TemporaryDirectory() as directory, pier(Path(directory) / "socket") as made:
+    with tempfile.TemporaryDirectory() as directory, fake_daemon(Path(directory) / "socket") as made:
         yield made
 
 
 @pytest.fixture
-def run(daemon: Pier, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run("network", "ls")` calls the command, and returns its exit status."""
     monkeypatch.setenv("LINKSPAN_HOST", daemon.host)
 

@@ -10,7 +10,7 @@ from linkspan.cli import hooking
 from linkspan.cli.names import Entry, parse_record
 from linkspan.model.errors import InvalidError
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.pier import Pier, reply
+from tests.unit.cli.fake_daemon import FakeDaemon, reply
 
 DB = {"Name": "db", "Type": "A", "Value": "10.0.0.9", "TTL": 600}
 TWO = {"Name": "db", "Type": "TXT", "Value": '"a  b"', "TTL": 60}
@@ -60,7 +60,7 @@ def test_half_a_record_is_refused(text: str) -> None:
         parse_record(text)
 
 
-def test_records_are_shown(daemon: Pier, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_are_shown(daemon: FakeDaemon, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.answers[f"GET {_PATH}"] = reply(200, {"Records": [DB]})
     assert run("network", "records", "shop") == 0
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
@@ -69,7 +69,7 @@ def test_records_are_shown(daemon: Pier, run: Run, capsys: pytest.CaptureFixture
     ]
 
 
-def test_records_are_added_to_those_that_are_there(daemon: Pier, run: Run) -> None:
+def test_records_are_added_to_those_that_are_there(daemon: FakeDaemon, run: Run) -> None:
     daemon.answers[f"GET {_PATH}"] = reply(200, {"Records": [DB]})
     daemon.answers[f"PUT {_PATH}"] = reply(200, {"Records": []})
     assert run("network", "records", "shop", "--add", 'db 60 TXT "a  b"', "--add", "db A 10.0.0.9") == 0
@@ -79,28 +79,28 @@ def test_records_are_added_to_those_that_are_there(daemon: Pier, run: Run) -> No
 @pytest.mark.parametrize(
     ("wish", "left"), [("DB", []), ("db A", [TWO]), ('db txt "a  b"', [DB]), ("db A 10.0.0.9", [TWO])]
 )
-def test_records_are_removed_by_what_they_are(daemon: Pier, run: Run, wish: str, left: list[Any]) -> None:
+def test_records_are_removed_by_what_they_are(daemon: FakeDaemon, run: Run, wish: str, left: list[Any]) -> None:
     daemon.answers[f"GET {_PATH}"] = reply(200, {"Records": [DB, TWO]})
     daemon.answers[f"PUT {_PATH}"] = reply(200, {"Records": left})
     assert run("network", "records", "shop", "--rm", wish) == 0
     assert daemon.asked[-1].body == {"Records": left}
 
 
-def test_what_is_not_there_cannot_be_removed(daemon: Pier, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_there_cannot_be_removed(daemon: FakeDaemon, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.answers[f"GET {_PATH}"] = reply(200, {"Records": [DB]})
     assert run("network", "records", "shop", "--rm", "db AAAA") == 1
     assert "there is no record 'db AAAA'" in capsys.readouterr().err
     assert [asked.method for asked in daemon.asked] == ["GET"]
 
 
-def test_a_dry_run_asks_for_the_plan(daemon: Pier, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_asks_for_the_plan(daemon: FakeDaemon, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.answers[f"GET {_PATH}"] = reply(200, {"Records": []})
     daemon.answers["PUT /linkspan/v1/plan/networks/shop/records"] = reply(200, {"Operations": [], "Lines": ["x"]})
     assert run("network", "records", "shop", "--add", "db A 10.0.0.9", "--dry-run") == 0
     assert capsys.readouterr().out == "x\n"
 
 
-def test_status_shows_who_answers_whom(daemon: Pier, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_shows_who_answers_whom(daemon: FakeDaemon, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.answers["GET /linkspan/v1/dns"] = reply(200, DNS)
     assert run("dns", "status") == 0
     out = capsys.readouterr().out
@@ -111,7 +111,7 @@ def test_status_shows_who_answers_whom(daemon: Pier, run: Run, capsys: pytest.Ca
     ]
 
 
-def test_status_is_json_when_asked(daemon: Pier, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_is_json_when_asked(daemon: FakeDaemon, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.answers["GET /linkspan/v1/dns"] = reply(200, DNS)
     assert run("dns", "status", "--json") == 0
     assert json.loads(capsys.readouterr().out) == DNS
@@ -119,7 +119,9 @@ def test_status_is_json_when_asked(daemon: Pier, run: Run, capsys: pytest.Captur
     assert capsys.readouterr().out == "127.0.0.76\n"
 
 
-def test_a_trace_shows_the_answer_and_the_way_to_it(daemon: Pier, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trace_shows_the_answer_and_the_way_to_it(
+    daemon: FakeDaemon, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     daemon.answers["GET /linkspan/v1/dns/trace"] = reply(200, TRACE)
     assert run("dns", "trace", "web", "db") == 0
     assert daemon.asked[-1].target.endswith("?container=web&name=db&type=A")
@@ -128,14 +130,14 @@ def test_a_trace_shows_the_answer_and_the_way_to_it(daemon: Pier, run: Run, caps
     assert out.splitlines()[-1].split() == ["0.42", "ms", "zone", "shop", "1", "address"]
 
 
-def test_a_question_without_answer_ends_with_one(daemon: Pier, run: Run) -> None:
+def test_a_question_without_answer_ends_with_one(daemon: FakeDaemon, run: Run) -> None:
     daemon.answers["GET /linkspan/v1/dns/trace"] = reply(200, {**TRACE, "Status": "NXDOMAIN", "Answers": []})
     assert run("dns", "trace", "web", "nosuch", "aaaa") == 1
     assert daemon.asked[-1].target.endswith("&type=AAAA")
 
 
 @pytest.fixture
-def etc(daemon: Pier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def etc(daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without systemd-resolved, whose resolver file is here."""
     daemon.answers["GET /linkspan/v1/dns"] = reply(200, DNS)
     monkeypatch.setattr(hooking, "RESOLV_CONF", tmp_path / "resolv.conf")
@@ -192,7 +194,7 @@ def test_systemd_resolved_gets_a_drop_in_and_is_restarted(etc: Path, run: Run, m
 
 
 def test_without_a_name_server_for_the_host_there_is_no_hook(
-    daemon: Pier, run: Run, capsys: pytest.CaptureFixture[str]
+    daemon: FakeDaemon, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.answers["GET /linkspan/v1/dns"] = reply(200, {**DNS, "HostResolver": ""})
     assert run("dns", "hook") == 1

@@ -11,7 +11,7 @@ from linkspan.cli.grammar import Line
 from linkspan.cli.program import main
 from linkspan.cli.session import Session
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.pier import Pier, chunked, reply, upgraded
+from tests.unit.cli.fake_daemon import FakeDaemon, chunked, reply, upgraded
 
 NETWORKS = [
     {"Id": "b" * 64, "Name": "web", "Driver": "bridge", "Scope": "local", "EnableIPv4": True, "Labels": {"k": "v"}},
@@ -25,7 +25,7 @@ def frame(stream: int, data: bytes) -> bytes:
     return bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
 
 
-def test_networks_are_a_table_by_name(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_networks_are_a_table_by_name(run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]) -> None:
     daemon.answers["GET /v1.51/networks"] = chunked(json.dumps(NETWORKS).encode())
     assert run("network", "ls") == 0
     assert capfd.readouterr().out.splitlines() == [
@@ -45,33 +45,33 @@ def test_networks_are_a_table_by_name(run: Run, daemon: Pier, capfd: pytest.Capt
     ],
 )
 def test_lists_are_shown_as_asked(
-    run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str], flags: tuple[str, ...], printed: str
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str], flags: tuple[str, ...], printed: str
 ) -> None:
     daemon.answers["GET /v1.51/networks"] = reply(200, NETWORKS)
     assert run("network", "ls", *flags) == 0
     assert capfd.readouterr().out == printed
 
 
-def test_json_is_an_object_in_each_line(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_is_an_object_in_each_line(run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]) -> None:
     daemon.answers["GET /v1.51/networks"] = reply(200, NETWORKS)
     assert run("network", "ls", "--json") == 0
     assert [json.loads(line)["Name"] for line in capfd.readouterr().out.splitlines()] == ["bridge", "web"]
 
 
-def test_filters_are_sent_as_docker_sends_them(run: Run, daemon: Pier) -> None:
+def test_filters_are_sent_as_docker_sends_them(run: Run, daemon: FakeDaemon) -> None:
     daemon.answers["GET /v1.51/networks"] = reply(200, [])
     assert run("network", "ls", "-f", "name=a b", "-f", "name=c", "--filter", "label=x=y") == 0
     query = parse_qs(daemon.asked[0].target.partition("?")[2])
     assert json.loads(query["filters"][0]) == {"name": {"a b": True, "c": True}, "label": {"x=y": True}}
 
 
-def test_a_refusal_is_one_sentence_and_a_hint(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_is_one_sentence_and_a_hint(run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]) -> None:
     daemon.answers["POST /v1.51/networks/create"] = reply(403, {"message": "no such luck", "hint": "try again"})
     assert run("network", "create", "web") == 1
     assert capfd.readouterr().err == "linkspan: no such luck\nhint: try again\n"
 
 
-def test_rm_goes_on_after_a_failure(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_rm_goes_on_after_a_failure(run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]) -> None:
     daemon.answers["DELETE /v1.51/networks/a"] = reply(204)
     daemon.answers["DELETE /v1.51/networks/no"] = reply(404, {"message": "network no not found"})
     assert run("network", "rm", "no", "a") == 1
@@ -92,7 +92,7 @@ def test_rm_goes_on_after_a_failure(run: Run, daemon: Pier, capfd: pytest.Captur
     ],
 )
 def test_a_dry_run_asks_for_the_plan_and_for_nothing_else(
-    run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str], argv: tuple[str, ...], asked: str
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str], argv: tuple[str, ...], asked: str
 ) -> None:
     daemon.answers[asked] = reply(200, {"Operations": [], "Lines": ["ip link add x", "nft add y"]})
     words = argv[:2] if argv[0] == "network" else argv[:1]
@@ -101,13 +101,13 @@ def test_a_dry_run_asks_for_the_plan_and_for_nothing_else(
     assert [f"{each.method} {each.target}" for each in daemon.asked] == [asked]
 
 
-def test_prune_asks_first(run: Run, daemon: Pier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune_asks_first(run: Run, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.readline", lambda: "n\n", raising=False)
     assert run("network", "prune") == 1
     assert daemon.asked == []
 
 
-def attached(daemon: Pier, *, started: bytes, said: bytes = b"", exit: object = None) -> None:
+def attached(daemon: FakeDaemon, *, started: bytes, said: bytes = b"", exit: object = None) -> None:
     """The answers to a `run`."""
     daemon.answers["POST /v1.51/containers/create"] = reply(201, {"Id": ID, "Warnings": ["careful"]})
     daemon.answers[f"POST /v1.51/containers/{ID}/attach"] = upgraded(said)
@@ -116,7 +116,7 @@ def attached(daemon: Pier, *, started: bytes, said: bytes = b"", exit: object = 
 
 
 def test_run_attaches_waits_and_starts_in_this_order_and_ends_as_the_container(
-    run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]
 ) -> None:
     said = frame(1, b"out\n") + frame(2, b"err\n")
     attached(daemon, started=reply(204), said=said, exit={"StatusCode": 3, "Error": None})
@@ -143,26 +143,26 @@ def test_run_attaches_waits_and_starts_in_this_order_and_ends_as_the_container(
 )
 @pytest.mark.parametrize("flags", [(), ("-d",)])
 def test_a_container_that_does_not_start_ends_as_docker_s(
-    run: Run, daemon: Pier, message: str, status: int, flags: tuple[str, ...]
+    run: Run, daemon: FakeDaemon, message: str, status: int, flags: tuple[str, ...]
 ) -> None:
     attached(daemon, started=reply(400, {"message": message}))
     assert run("run", *flags, "--rootfs", "/r", "x") == status
 
 
-def test_a_container_that_is_refused_is_125_and_for_create_1(run: Run, daemon: Pier) -> None:
+def test_a_container_that_is_refused_is_125_and_for_create_1(run: Run, daemon: FakeDaemon) -> None:
     daemon.answers["POST /v1.51/containers/create"] = reply(409, {"message": "Conflict."})
     assert run("run", "--rootfs", "/r", "x") == 125
     assert run("create", "--rootfs", "/r", "x") == 1
 
 
-def test_detached_prints_the_id(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_detached_prints_the_id(run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]) -> None:
     attached(daemon, started=reply(204))
     assert run("run", "-d", "--rootfs", "/r", "x") == 0
     assert capfd.readouterr().out == f"{ID}\n"
     assert len(daemon.asked) == 2
 
 
-def test_exec_ends_as_its_process(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_exec_ends_as_its_process(run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]) -> None:
     daemon.answers["POST /v1.51/containers/web/exec"] = reply(201, {"Id": "e1"})
     daemon.answers["POST /v1.51/exec/e1/start"] = upgraded(frame(1, b"o") + frame(2, b"e"))
     daemon.answers["GET /v1.51/exec/e1/json"] = reply(200, {"ExitCode": 4})
@@ -172,7 +172,7 @@ def test_exec_ends_as_its_process(run: Run, daemon: Pier, capfd: pytest.CaptureF
 
 
 def test_a_terminal_cannot_be_typed_at_through_a_pipe(
-    run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     assert run("run", "-it", "--rootfs", "/r", "sh") == 1
@@ -180,7 +180,9 @@ def test_a_terminal_cannot_be_typed_at_through_a_pipe(
     assert daemon.asked == []
 
 
-def test_logs_go_to_the_output_they_were_written_to(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_logs_go_to_the_output_they_were_written_to(
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]
+) -> None:
     kind = "application/vnd.docker.multiplexed-stream"
     whole = frame(1, b"out\n") + frame(2, b"err\n")
     daemon.answers["GET /v1.51/containers/web/logs"] = chunked(whole[:5], whole[5:], kind=kind)
@@ -189,7 +191,7 @@ def test_logs_go_to_the_output_they_were_written_to(run: Run, daemon: Pier, capf
     assert daemon.asked[0].target == "/v1.51/containers/web/logs?stdout=1&stderr=1&tail=5"
 
 
-def test_events_are_lines(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_events_are_lines(run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]) -> None:
     actor = {"ID": "abc", "Attributes": {"name": "web", "image": "/r"}}
     event = {"Type": "container", "Action": "start", "Actor": actor, "timeNano": 1_700_000_000_000_000_001}
     data = json.dumps(event).encode() + b"\n"
@@ -201,7 +203,7 @@ def test_events_are_lines(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().out == "abc\n"
 
 
-def test_port_shows_all_or_one(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_port_shows_all_or_one(run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]) -> None:
     ports = {
         "9000/tcp": None,
         "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
@@ -215,7 +217,7 @@ def test_port_shows_all_or_one(run: Run, daemon: Pier, capfd: pytest.CaptureFixt
 
 
 def test_inspect_finds_containers_and_networks_and_misses_the_rest(
-    run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]
 ) -> None:
     daemon.answers["GET /v1.51/containers/web/json"] = reply(200, {"Name": "/web"})
     daemon.answers["GET /v1.51/networks/n1"] = reply(200, {"Name": "n1"})
@@ -224,7 +226,7 @@ def test_inspect_finds_containers_and_networks_and_misses_the_rest(
 
 
 def test_status_is_one_screen_and_tells_whether_something_is_wrong(
-    run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]
 ) -> None:
     interface = {"Network": "web", "Name": "eth0", "HostName": "veth1", "Addresses": ["10.0.0.2/24"]}
     found = {
@@ -261,7 +263,7 @@ def test_without_a_daemon_one_sentence_says_how_to_start_it(capfd: pytest.Captur
     [b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"x" * 100_000],
 )
 def test_what_is_no_daemon_is_one_sentence(
-    run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str], answer: bytes
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str], answer: bytes
 ) -> None:
     daemon.answers["GET /v1.51/networks"] = answer
     assert run("network", "ls") == 1
@@ -269,7 +271,9 @@ def test_what_is_no_daemon_is_one_sentence(
     assert error.startswith("linkspan: ") and "Traceback" not in error
 
 
-def test_a_traceback_is_for_those_who_ask_for_it(run: Run, daemon: Pier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_is_for_those_who_ask_for_it(
+    run: Run, daemon: FakeDaemon, capfd: pytest.CaptureFixture[str]
+) -> None:
     daemon.answers["GET /v1.51/networks"] = (
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{"
     )

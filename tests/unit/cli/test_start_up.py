@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.unit.cli.pier import Pier, reply
+from tests.unit.cli.fake_daemon import FakeDaemon, reply
 
 HEAVY = {"typer", "rich", "click", "aiohttp", "asyncio", "msgspec", "pydantic", "http.client", "dataclasses", "ssl"} | {
     "pathlib",
@@ -29,7 +29,7 @@ def work(*argv: str) -> float:
 
 
 @pytest.mark.parametrize("words", ["network ls", "network create web", "network rm web"])
-def test_a_network_command_imports_nothing_heavy(daemon: Pier, words: str) -> None:
+def test_a_network_command_imports_nothing_heavy(daemon: FakeDaemon, words: str) -> None:
     answer_everything(daemon)
     report = (
         "import sys; from linkspan.cli.program import main; "
@@ -40,14 +40,14 @@ def test_a_network_command_imports_nothing_heavy(daemon: Pier, words: str) -> No
 
 
 @pytest.mark.slow
-def test_network_ls_is_60_ms_more_than_nothing(daemon: Pier) -> None:
+def test_network_ls_is_60_ms_more_than_nothing(daemon: FakeDaemon) -> None:
     answer_everything(daemon)
     nothing = work("-c", "pass")
     ours = work("-m", "linkspan", "-H", daemon.host, "network", "ls")
     assert ours - nothing <= BUDGET, f"{ours * 1000:.0f} ms, of which {nothing * 1000:.0f} are Python's own"
 
 
-def answer_everything(daemon: Pier) -> None:
+def answer_everything(daemon: FakeDaemon) -> None:
     daemon.answers["GET /v1.51/networks"] = reply(200, [])
     daemon.answers["POST /v1.51/networks/create"] = reply(201, {"Id": "a" * 64})
     daemon.answers["DELETE /v1.51/networks/web"] = reply(204)

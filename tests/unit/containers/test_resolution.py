@@ -36,7 +36,7 @@ class Shelf:
     async def delete_container(self, id: str) -> None: ...
 
 
-class Berth:
+class IdleContainers:
     """Containers that never run, on an engine in memory, with their files."""
 
     def __init__(self, engine: Engine, root: Path) -> None:
@@ -87,11 +87,11 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @asynccontextmanager
-async def berth(host: Path, **settings: Any) -> AsyncIterator[Berth]:
+async def idle_containers(host: Path, **settings: Any) -> AsyncIterator[IdleContainers]:
     async with World(config=Config(names=True, **settings)).engine() as engine:
         await engine.apply(CreateNetwork("shop", subnets=("10.1.0.0/24",)))
         await engine.apply(CreateNetwork("yard", subnets=("10.2.0.0/24",)))
-        yield Berth(engine, host)
+        yield IdleContainers(engine, host)
 
 
 def lines(path: Path) -> list[str]:
@@ -99,21 +99,21 @@ def lines(path: Path) -> list[str]:
 
 
 async def test_a_container_on_a_network_of_the_users_asks_its_own_name_server(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, _, places = await at.start("web", "shop")
         assert "nameserver 127.0.0.11" in lines(places.resolv_conf)
         assert lines(places.hosts)[-1] == f"10.1.0.2\t{'0' * 12}"
 
 
 async def test_the_default_network_has_the_hosts_servers_and_the_hosts_name_in_a_file(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, _, places = await at.start("web")
         assert "nameserver 192.0.2.53" in lines(places.resolv_conf)
         assert "172.17.0.1\thost.docker.internal" in lines(places.hosts)
 
 
 async def test_an_added_host_replaces_the_name_of_the_host(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, _, places = await at.start("web", extra_hosts=("host.docker.internal:192.0.2.7",))
         assert [line for line in lines(places.hosts) if "internal" in line] == ["192.0.2.7\thost.docker.internal"]
 
@@ -121,13 +121,13 @@ async def test_an_added_host_replaces_the_name_of_the_host(host: Path) -> None:
 async def test_the_host_is_where_the_settings_say(host: Path) -> None:
     from ipaddress import ip_address
 
-    async with berth(host, host_gateway=(ip_address("192.0.2.8"),)) as at:
+    async with idle_containers(host, host_gateway=(ip_address("192.0.2.8"),)) as at:
         _, _, places = await at.start("web", extra_hosts=("shore:host-gateway",))
         assert {"192.0.2.8\tshore", "192.0.2.8\thost.docker.internal"} <= set(lines(places.hosts))
 
 
 async def test_the_hosts_network_has_the_hosts_files_and_its_name(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, _, places = await at.start("web", "host")
         assert places.resolv_conf.read_text() == "nameserver 192.0.2.53\n"
         assert lines(places.hosts) == ["127.0.0.1 localhost", "127.0.0.1\thost.docker.internal"]
@@ -136,14 +136,14 @@ async def test_the_hosts_network_has_the_hosts_files_and_its_name(host: Path) ->
 async def test_systemds_list_is_read_when_the_host_names_only_its_stub(host: Path) -> None:
     (host / "resolv.conf").write_text("nameserver 127.0.0.53\n")
     (host / "behind").write_text("nameserver 192.0.2.54\n")
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, _, places = await at.start("web")
         assert "nameserver 192.0.2.54" in lines(places.resolv_conf)
         assert f"# Based on host file: '{host}/behind' (legacy)" in lines(places.resolv_conf)
 
 
 async def test_joining_and_leaving_change_both_files(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, first, places = await at.start("web")
         before = places.hosts.read_text(), places.resolv_conf.read_text()
         second = await at.connect(first, "shop")
@@ -154,14 +154,14 @@ async def test_joining_and_leaving_change_both_files(host: Path) -> None:
 
 
 async def test_leaving_the_default_network_takes_the_hosts_name_out_of_the_file(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, first, places = await at.start("web")
         await at.disconnect(await at.connect(first, "shop"), "bridge")
         assert "host.docker.internal" not in places.hosts.read_text()
 
 
 async def test_what_was_written_inside_stays(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, first, places = await at.start("web")
         places.hosts.write_text(places.hosts.read_text() + "192.0.2.1 mine")
         places.resolv_conf.write_text("nameserver 192.0.2.99\n")
@@ -171,7 +171,7 @@ async def test_what_was_written_inside_stays(host: Path) -> None:
 
 
 async def test_a_start_writes_everything_anew(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         container, sandbox, places = await at.start("web", "shop")
         text = places.resolv_conf.read_text()
         places.resolv_conf.write_text("nameserver 192.0.2.99\n")
@@ -181,7 +181,7 @@ async def test_a_start_writes_everything_anew(host: Path) -> None:
 
 
 async def test_a_text_that_death_kept_from_being_written_counts_as_ours(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         _, first, places = await at.start("web")
         text = places.resolv_conf.read_text()
         second = await at.connect(first, "shop")
@@ -191,7 +191,7 @@ async def test_a_text_that_death_kept_from_being_written_counts_as_ours(host: Pa
 
 
 async def test_files_are_put_right_whatever_they_were_written_for(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         container, first, places = await at.start("web", "shop")
         await at.connect(first, "yard")
         after = await at.engine.apply(Disconnect(first.id, "shop"))
@@ -200,14 +200,14 @@ async def test_files_are_put_right_whatever_they_were_written_for(host: Path) ->
 
 
 async def test_a_link_names_the_other_by_alias_host_name_and_name(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         await at.start("db", hostname="store")
         _, _, places = await at.start("web", links=("db:database",))
         assert lines(places.hosts)[-1] == "172.17.0.2\tdatabase store db"
 
 
 async def test_who_links_hears_of_a_new_address(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         other, sandbox, _ = await at.start("db")
         _, _, places = await at.start("web", links=("db",))
         await at.engine.apply(RemoveSandbox(sandbox.id))
@@ -217,7 +217,7 @@ async def test_who_links_hears_of_a_new_address(host: Path) -> None:
 
 
 async def test_a_link_that_is_removed_leaves_the_file(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         await at.start("db")
         container, sandbox, places = await at.start("web", links=("db", "db:database"))
         without = replace(container, wanted=replace(container.wanted, links=container.wanted.links[:1]))
@@ -226,7 +226,7 @@ async def test_a_link_that_is_removed_leaves_the_file(host: Path) -> None:
 
 
 async def test_only_what_runs_on_the_default_network_can_be_linked_to(host: Path) -> None:
-    async with berth(host) as at:
+    async with idle_containers(host) as at:
         other, sandbox, _ = await at.start("db")
         await at.start("far", "shop")
         with pytest.raises(ConflictError, match="Cannot link to /far, as it does not belong to the default network"):

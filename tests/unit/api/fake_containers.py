@@ -80,7 +80,7 @@ class Life:
     written: list[LogChunk] = field(default_factory=list)
 
 
-class Quay:
+class FakeContainers:
     """The containers."""
 
     def __init__(self, engine: Engine) -> None:

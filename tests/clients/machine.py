@@ -21,7 +21,7 @@ from linkspan.kernel import native
 from linkspan.kernel.process import spawn
 from linkspan.lab.hosts import lab
 from linkspan.wiring import open_kernel
-from tests.support.docks import make_rootfs
+from tests.support.container_hosts import make_rootfs
 from tests.support.packets import Site
 
 PATIENCE = 20.0
@@ -67,7 +67,7 @@ class Daemon:
             return await self.process.wait()
 
 
-class Harbour:
+class DockerMachine:
     """The machine. `serve` starts a daemon with its roots in the test's directory."""
 
     def __init__(self, root: Path) -> None:
@@ -80,10 +80,10 @@ class Harbour:
 
     async def __aenter__(self) -> Self:
         hosts = await self._stack.enter_async_context(lab(open_kernel))
-        self.machine = Site(hosts.machine.name, hosts.machine.namespace)
+        self.site = Site(hosts.machine.name, hosts.machine.namespace)
         self.neighbour = Site(hosts.neighbour.name, hosts.neighbour.namespace)
         self.address = str(hosts.machine.v4)
-        self._stack.push_async_callback(self.machine.end)
+        self._stack.push_async_callback(self.site.end)
         self._stack.push_async_callback(self.neighbour.end)
         return self
 
@@ -121,7 +121,7 @@ class Harbour:
         supervisor.bind(str(address))
         argv = ["env", f"NOTIFY_SOCKET={address}", *prefix, *self.command(*flags)]
         log = self._stack.enter_context((self.root / "daemon.log").open("ab"))
-        process = await spawn(argv, self.machine.namespace, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
+        process = await spawn(argv, self.site.namespace, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         daemon = Daemon(process, self.socket, supervisor)
         self._daemons.append(daemon)
         async with asyncio.TaskGroup() as tasks:
@@ -140,7 +140,7 @@ class Harbour:
     async def run(self, *argv: str, stdin: bytes = b"") -> Outcome:
         """Run a program on the machine."""
         pipe = asyncio.subprocess.PIPE
-        process = await spawn(argv, self.machine.namespace, stdin=pipe, stdout=pipe, stderr=pipe)
+        process = await spawn(argv, self.site.namespace, stdin=pipe, stdout=pipe, stderr=pipe)
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate(stdin)
         assert process.returncode is not None
@@ -159,7 +159,7 @@ class Harbour:
         """Start the docker command; what it prints can be read."""
         pipe = asyncio.subprocess.PIPE
         return await spawn(
-            self.docker_command(*words, env=env), self.machine.namespace, stdin=pipe, stdout=pipe, stderr=pipe
+            self.docker_command(*words, env=env), self.site.namespace, stdin=pipe, stdout=pipe, stderr=pipe
         )
 
     async def create(self, name: str, *argv: str, **fields: Any) -> str:
@@ -179,9 +179,7 @@ class Harbour:
         """Run the docker command on a terminal: after each text is seen, type an answer."""
         near, far = pty.openpty()
         try:
-            process = await spawn(
-                self.docker_command(*words), self.machine.namespace, stdin=far, stdout=far, stderr=far
-            )
+            process = await spawn(self.docker_command(*words), self.site.namespace, stdin=far, stdout=far, stderr=far)
         finally:
             os.close(far)
         seen = b""

@@ -1,6 +1,6 @@
 """A machine in the lab whose daemon is started, killed and started again, and a client of its API.
 
-Daemons are forked by a nursery (see there), one at a time, always on the same roots.
+Daemons are forked by a fork_server (see there), one at a time, always on the same roots.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from linkspan.lab.hosts import lab
 from linkspan.wiring import open_kernel
 from tests.conftest import ROOT
 from tests.support.bystanders import Traffic
-from tests.support.docks import make_rootfs, names
+from tests.support.container_hosts import make_rootfs, names
 from tests.support.inventory import Answers, Inventory, Json
 from tests.support.packets import Site
 
@@ -116,7 +116,7 @@ class Api:
         return said
 
 
-class Nursery:
+class ForkServer:
     """The process that forks daemons and bystanders."""
 
     def __init__(self, process: Process) -> None:
@@ -128,7 +128,7 @@ class Nursery:
         self._process.stdin.write(f"{json.dumps([name, arguments])}\n".encode())
         async with asyncio.timeout(PATIENCE):
             reply = await self._process.stdout.readline()
-        assert reply, "the nursery has died"
+        assert reply, "the fork_server has died"
         return json.loads(reply)
 
     async def close(self) -> None:
@@ -138,7 +138,7 @@ class Nursery:
         await self._process.wait()
 
 
-class Mooring:
+class DaemonHost:
     """The machine, and at most one daemon at a time."""
 
     api: Api
@@ -160,8 +160,8 @@ class Mooring:
         self._supervisor = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         self._supervisor.setblocking(False)
         self._supervisor.bind(str(self.root / "notify"))
-        program = (sys.executable, "-m", "tests.support.nursery")
-        self._nursery = Nursery(await spawn(program, self.machine.namespace, cwd=ROOT, stdin=PIPE, stdout=PIPE))
+        program = (sys.executable, "-m", "tests.support.fork_server")
+        self._fork_server = ForkServer(await spawn(program, self.machine.namespace, cwd=ROOT, stdin=PIPE, stdout=PIPE))
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -169,7 +169,7 @@ class Mooring:
             if self._runs:
                 await self.end(signal.SIGKILL)
         finally:
-            await self._nursery.close()
+            await self._fork_server.close()
             await self._clear()
             await self._stack.aclose()
 
@@ -202,7 +202,7 @@ class Mooring:
         roots = ["--data-root", str(self.data_root), "--exec-root", str(self.exec_root)]
         files = ["--pidfile", str(self.root / "pid"), "-H", f"unix://{self._socket}"]
         env = {"NOTIFY_SOCKET": str(self.root / "notify")}
-        await self._nursery.call("start", argv=[*roots, *files], env=env, log=str(self._log), doomed=doomed)
+        await self._fork_server.call("start", argv=[*roots, *files], env=env, log=str(self._log), doomed=doomed)
         self._runs = True
         self.api = Api(self._socket)
 
@@ -224,12 +224,12 @@ class Mooring:
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the daemon a signal; how it ended."""
-        status: int = await self._nursery.call("end", number=number)
+        status: int = await self._fork_server.call("end", number=number)
         return await self._gone(status)
 
     async def ended(self) -> int:
         """Wait for the end of a daemon that ends by itself; how it ended."""
-        return await self._gone(await self._nursery.call("ended"))
+        return await self._gone(await self._fork_server.call("ended"))
 
     async def _gone(self, status: int) -> int:
         self._runs = False
@@ -255,11 +255,11 @@ class Mooring:
 
     async def talk(self, host: str, **ids: str) -> None:
         """Let the containers `client`, `server` and `outsider` talk, as `bystanders` do."""
-        await self._nursery.call("talk", host=host, **{name: str(self.pin(id)) for name, id in ids.items()})
+        await self._fork_server.call("talk", host=host, **{name: str(self.pin(id)) for name, id in ids.items()})
 
     async def traffic(self) -> Traffic:
         """What the bystanders have exchanged so far."""
-        return Traffic(*await self._nursery.call("report"))
+        return Traffic(*await self._fork_server.call("report"))
 
 
 def _kill(pids: Iterable[int]) -> None:
@@ -310,9 +310,9 @@ def publishing(host: int, target: int = 80) -> Mapping[str, Any]:
 
 
 @asynccontextmanager
-async def mooring(root: Path) -> AsyncIterator[Mooring]:
+async def daemon_host(root: Path) -> AsyncIterator[DaemonHost]:
     """A machine for one test; when it is left in peace, nothing of any container may be left."""
-    async with Mooring(root) as place:
+    async with DaemonHost(root) as place:
         try:
             yield place
         except BaseException as error:

@@ -22,7 +22,7 @@ from tests.crash.rig import fork
 
 
 @contextmanager
-def heir(life: Callable[[Callable[[], None]], None]) -> Iterator[Callable[[], None]]:
+def successor(life: Callable[[Callable[[], None]], None]) -> Iterator[Callable[[], None]]:
     """A dead process whose child has what `life` opened, until what this gives is called."""
     waits, lets_go = os.pipe()
     told, tells = os.pipe()
@@ -57,7 +57,7 @@ def test_a_socket_that_a_dead_daemon_began_to_listen_on_is_no_other_daemon(tmp_p
         with listeners([host], Values({})):
             bequeath()
 
-    with heir(life), listeners([host], Values({})) as found:
+    with successor(life), listeners([host], Values({})) as found:
         assert len(found) == 1
         with pytest.raises(ConflictError, match="another daemon listens"), listeners([host], Values({})):
             pass
@@ -81,5 +81,5 @@ def test_a_data_root_is_free_once_the_children_of_a_dead_daemon_have_let_it_go(t
             assert not opening.done()
             let_go()
 
-    with heir(lambda bequeath: asyncio.run(bequeath_store(bequeath))) as let_go:
+    with successor(lambda bequeath: asyncio.run(bequeath_store(bequeath))) as let_go:
         asyncio.run(succeed(let_go))

@@ -40,7 +40,7 @@ def make_rootfs(directory: Path) -> Path:
     return directory
 
 
-class Dock:
+class ContainerHost:
     """The engine and the containers; `open` starts them, again after `close`."""
 
     engine: Engine
@@ -190,10 +190,10 @@ def users_of(bundles: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def dock(root: Path) -> AsyncIterator[Dock]:
+async def container_host(root: Path) -> AsyncIterator[ContainerHost]:
     """Opened, and emptied at the end; nothing may be left over then."""
     async with lab(open_kernel) as hosts:
-        place = Dock(root, hosts)
+        place = ContainerHost(root, hosts)
         await place.open()
         try:
             yield place

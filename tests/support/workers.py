@@ -19,11 +19,11 @@ from random import Random
 from typing import Any, TypeAlias
 
 from linkspan.model.errors import LinkspanError
+from tests.support.daemon_hosts import PATIENCE, DaemonHost, GoneError, RefusedError, page, publishing, serving
 from tests.support.inventory import Answers, Json
-from tests.support.mooring import PATIENCE, GoneError, Mooring, RefusedError, page, publishing, serving
 from tests.support.packets import Site
 
-Act: TypeAlias = "Callable[[Vessel], Coroutine[Any, Any, None]]"
+Act: TypeAlias = "Callable[[TrackedContainer], Coroutine[Any, Any, None]]"
 
 SLOTS = 3
 """How many containers a worker has at most."""
@@ -38,7 +38,7 @@ class Thing:
 
 
 @dataclass
-class Vessel(Thing):
+class TrackedContainer(Thing):
     """A container, and how it was made. `phase` is what its worker last knew: empty until it is made."""
 
     id: str = ""
@@ -106,14 +106,14 @@ class Tally:
 class Worker:
     """Does at random what people do."""
 
-    def __init__(self, place: Mooring, number: int, dice: Random, seen: set[str], tally: Tally) -> None:
+    def __init__(self, place: DaemonHost, number: int, dice: Random, seen: set[str], tally: Tally) -> None:
         self._place = place
         self._dice = dice
         self._seen = seen
         self.asked: list[str] = []
         """What was asked for, for the reader of a failure."""
         self._tally = tally
-        self.vessels = [Vessel(f"v{number}-{slot}") for slot in range(SLOTS)]
+        self.tracked_containers = [TrackedContainer(f"v{number}-{slot}") for slot in range(SLOTS)]
         self._ports = 10000 + 5000 * number
         self.networks = [Thing(f"n{number}-{letter}") for letter in "ab"]
 
@@ -125,101 +125,105 @@ class Worker:
 
     def _possible(self) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
         """What can be done now; what is named twice is done twice as often."""
-        for vessel in self.vessels:
-            yield from (partial(act, vessel) for act in self._acts(vessel))
+        for tracked in self.tracked_containers:
+            yield from (partial(act, tracked) for act in self._acts(tracked))
         for network in self.networks:
             if network.fates == {"absent"}:
                 yield partial(self._create_network, network)
-            elif not any(network.name in vessel.networks for vessel in self.vessels):
+            elif not any(network.name in tracked.networks for tracked in self.tracked_containers):
                 yield partial(self._remove_network, network)
         yield self._look_inside
 
-    def _acts(self, vessel: Vessel) -> Sequence[Act]:
-        memberships = () if vessel.owner or vessel.brief else (self._connect, self._disconnect)
-        restart = () if vessel.removes_itself else (self._restart,)
-        if not vessel.phase:
+    def _acts(self, tracked: TrackedContainer) -> Sequence[Act]:
+        memberships = () if tracked.owner or tracked.brief else (self._connect, self._disconnect)
+        restart = () if tracked.removes_itself else (self._restart,)
+        if not tracked.phase:
             return (self._create, self._create)
-        if vessel.phase != "running":
-            start = (self._start,) * 4 if self._can_start(vessel) else ()
+        if tracked.phase != "running":
+            start = (self._start,) * 4 if self._can_start(tracked) else ()
             return (*start, self._remove, *memberships)
-        if vessel.brief:
+        if tracked.brief:
             return (self._await_end, self._await_end, self._remove)
         return (self._stop, self._remove, self._kill, self._exec, *memberships, *restart)
 
-    def _can_start(self, vessel: Vessel) -> bool:
+    def _can_start(self, tracked: TrackedContainer) -> bool:
         """Whether the one whose network it lives in runs."""
-        return not vessel.owner or any(each.id == vessel.owner and each.phase == "running" for each in self.vessels)
+        return not tracked.owner or any(
+            each.id == tracked.owner and each.phase == "running" for each in self.tracked_containers
+        )
 
     # --------------------------------------------------------------------------------------------------- containers
 
-    async def _create(self, vessel: Vessel) -> None:
+    async def _create(self, tracked: TrackedContainer) -> None:
         """A server, one that ends by itself, or one in the network of another."""
         dice = self._dice
-        owners = [each.id for each in self.vessels if each.phase == "running" and not (each.owner or each.brief)]
+        owners = [
+            each.id for each in self.tracked_containers if each.phase == "running" and not (each.owner or each.brief)
+        ]
         self._ports += 1
-        vessel.port = self._ports
-        vessel.owner = dice.choice(["", dice.choice(owners)]) if owners else ""
-        vessel.brief, vessel.removes_itself = dice.random() < 0.35, dice.random() < 0.25
-        vessel.code = dice.randrange(1, 100)
+        tracked.port = self._ports
+        tracked.owner = dice.choice(["", dice.choice(owners)]) if owners else ""
+        tracked.brief, tracked.removes_itself = dice.random() < 0.35, dice.random() < 0.25
+        tracked.code = dice.randrange(1, 100)
         network = dice.choice(["bridge", *(each.name for each in self.networks if each.fates == {"present"})])
-        host: dict[str, Any] = {"NetworkMode": network, **publishing(vessel.port)}
-        argv = serving(vessel.name)
-        vessel.networks = {network}
-        if vessel.owner:
-            host, vessel.networks = {"NetworkMode": f"container:{vessel.owner}"}, set()
-            argv = serving(vessel.name, vessel.port)
-        if vessel.brief:
-            argv = ("sh", "-c", f"sleep 0.0{dice.randrange(10)}; exit {vessel.code}")
-        vessel.fates |= {vessel.created}
-        with self._asking(f"create {vessel.name} {vessel} {host} {argv}"):
-            vessel.id = await self._place.create(
-                vessel.name, *argv, HostConfig={**host, "AutoRemove": vessel.removes_itself}
+        host: dict[str, Any] = {"NetworkMode": network, **publishing(tracked.port)}
+        argv = serving(tracked.name)
+        tracked.networks = {network}
+        if tracked.owner:
+            host, tracked.networks = {"NetworkMode": f"container:{tracked.owner}"}, set()
+            argv = serving(tracked.name, tracked.port)
+        if tracked.brief:
+            argv = ("sh", "-c", f"sleep 0.0{dice.randrange(10)}; exit {tracked.code}")
+        tracked.fates |= {tracked.created}
+        with self._asking(f"create {tracked.name} {tracked} {host} {argv}"):
+            tracked.id = await self._place.create(
+                tracked.name, *argv, HostConfig={**host, "AutoRemove": tracked.removes_itself}
             )
-        self._seen.add(vessel.id)
-        vessel.fates, vessel.phase = {vessel.created}, "created"
+        self._seen.add(tracked.id)
+        tracked.fates, tracked.phase = {tracked.created}, "created"
 
-    async def _change(self, vessel: Vessel, verb: str, fate: str, phase: str, *between: str) -> None:
-        """Ask for a change to a new phase, in which the vessel is found as `fate`."""
-        vessel.fates |= {fate, *between}
-        with self._asking(f"{verb} {vessel.name}"):
-            await self._place.api.post(f"/containers/{vessel.id}/{verb}")
-        vessel.fates, vessel.phase = {fate}, phase
-        if phase == "exited" and vessel.removes_itself:
-            vessel.forget()
+    async def _change(self, tracked: TrackedContainer, verb: str, fate: str, phase: str, *between: str) -> None:
+        """Ask for a change to a new phase, in which the tracked is found as `fate`."""
+        tracked.fates |= {fate, *between}
+        with self._asking(f"{verb} {tracked.name}"):
+            await self._place.api.post(f"/containers/{tracked.id}/{verb}")
+        tracked.fates, tracked.phase = {fate}, phase
+        if phase == "exited" and tracked.removes_itself:
+            tracked.forget()
 
-    async def _start(self, vessel: Vessel) -> None:
-        await self._change(vessel, "start", vessel.started, "running")
+    async def _start(self, tracked: TrackedContainer) -> None:
+        await self._change(tracked, "start", tracked.started, "running")
 
-    async def _stop(self, vessel: Vessel) -> None:
-        await self._change(vessel, "stop?t=0", vessel.killed, "exited")
+    async def _stop(self, tracked: TrackedContainer) -> None:
+        await self._change(tracked, "stop?t=0", tracked.killed, "exited")
 
-    async def _kill(self, vessel: Vessel) -> None:
-        await self._change(vessel, "kill", vessel.killed, "exited")
+    async def _kill(self, tracked: TrackedContainer) -> None:
+        await self._change(tracked, "kill", tracked.killed, "exited")
 
-    async def _restart(self, vessel: Vessel) -> None:
-        if self._can_start(vessel):
-            await self._change(vessel, "restart?t=0", "running", "running", vessel.killed)
+    async def _restart(self, tracked: TrackedContainer) -> None:
+        if self._can_start(tracked):
+            await self._change(tracked, "restart?t=0", "running", "running", tracked.killed)
 
-    async def _remove(self, vessel: Vessel) -> None:
-        vessel.hit = vessel.phase == "running"
-        vessel.fates |= {"absent", *({vessel.killed} if vessel.hit else ())}
-        with self._asking(f"rm {vessel.name}"):
+    async def _remove(self, tracked: TrackedContainer) -> None:
+        tracked.hit = tracked.phase == "running"
+        tracked.fates |= {"absent", *({tracked.killed} if tracked.hit else ())}
+        with self._asking(f"rm {tracked.name}"):
             try:
-                await self._place.api.delete(f"/containers/{vessel.id}?force=1")
+                await self._place.api.delete(f"/containers/{tracked.id}?force=1")
             except RefusedError as refused:  # it was faster
-                if not (vessel.brief and vessel.removes_itself and refused.status in (404, 409)):
+                if not (tracked.brief and tracked.removes_itself and refused.status in (404, 409)):
                     raise
-        vessel.forget()
+        tracked.forget()
 
-    async def _await_end(self, vessel: Vessel) -> None:
-        with self._asking(f"wait {vessel.name}"):
-            await await_end(self._place, vessel)
-        vessel.phase = "exited"
-        if vessel.removes_itself:
-            vessel.forget()
+    async def _await_end(self, tracked: TrackedContainer) -> None:
+        with self._asking(f"wait {tracked.name}"):
+            await await_end(self._place, tracked)
+        tracked.phase = "exited"
+        if tracked.removes_itself:
+            tracked.forget()
 
-    async def _exec(self, vessel: Vessel) -> None:
-        await self._look_into(vessel.id)
+    async def _exec(self, tracked: TrackedContainer) -> None:
+        await self._look_into(tracked.id)
 
     async def _look_inside(self) -> None:
         """The bystanders' containers can be entered all the time."""
@@ -247,34 +251,36 @@ class Worker:
             try:
                 await self._place.api.delete(f"/networks/{network.name}")
             except RefusedError as refused:
-                if refused.status != 403 or not any(each.owner and each.phase == "running" for each in self.vessels):
+                if refused.status != 403 or not any(
+                    each.owner and each.phase == "running" for each in self.tracked_containers
+                ):
                     raise
                 network.fates = {"present"}
                 return
         network.fates = {"absent"}
 
-    async def _connect(self, vessel: Vessel) -> None:
+    async def _connect(self, tracked: TrackedContainer) -> None:
         present = {each.name for each in self.networks if each.fates == {"present"}}
-        if others := sorted(present - vessel.networks):
-            await self.join(vessel, self._dice.choice(others))
+        if others := sorted(present - tracked.networks):
+            await self.join(tracked, self._dice.choice(others))
 
-    async def _disconnect(self, vessel: Vessel) -> None:
-        if len(vessel.networks) > 1:
-            await self.leave(vessel, self._dice.choice(sorted(vessel.networks)))
+    async def _disconnect(self, tracked: TrackedContainer) -> None:
+        if len(tracked.networks) > 1:
+            await self.leave(tracked, self._dice.choice(sorted(tracked.networks)))
 
-    async def join(self, vessel: Vessel, network: str) -> None:
-        vessel.unsure = network
-        vessel.networks.add(network)
-        with self._asking(f"connect {vessel.name} {network}"):
-            await self._place.api.post(f"/networks/{network}/connect", {"Container": vessel.id})
-        vessel.unsure = ""
+    async def join(self, tracked: TrackedContainer, network: str) -> None:
+        tracked.unsure = network
+        tracked.networks.add(network)
+        with self._asking(f"connect {tracked.name} {network}"):
+            await self._place.api.post(f"/networks/{network}/connect", {"Container": tracked.id})
+        tracked.unsure = ""
 
-    async def leave(self, vessel: Vessel, network: str) -> None:
-        vessel.unsure = network
-        with self._asking(f"disconnect {vessel.name} {network}"):
-            await self._place.api.post(f"/networks/{network}/disconnect", {"Container": vessel.id})
-        vessel.networks.discard(network)
-        vessel.unsure = ""
+    async def leave(self, tracked: TrackedContainer, network: str) -> None:
+        tracked.unsure = network
+        with self._asking(f"disconnect {tracked.name} {network}"):
+            await self._place.api.post(f"/networks/{network}/disconnect", {"Container": tracked.id})
+        tracked.networks.discard(network)
+        tracked.unsure = ""
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
@@ -290,48 +296,48 @@ class Worker:
         """Wait for what happens by itself after a death: brief containers end, and so do those that were killed."""
         listed = await self._place.api.get("/containers/json")
         running = {name: each["Id"] for each in listed for name in each["Names"]}
-        for vessel in self.vessels:
-            if (id := running.get(f"/{vessel.name}")) is not None:
-                vessel.id = id
-                if vessel.brief:
-                    await await_end(self._place, vessel)
-                elif len(vessel.fates) > 1:
-                    await self._alive_or_dead(vessel)
+        for tracked in self.tracked_containers:
+            if (id := running.get(f"/{tracked.name}")) is not None:
+                tracked.id = id
+                if tracked.brief:
+                    await await_end(self._place, tracked)
+                elif len(tracked.fates) > 1:
+                    await self._alive_or_dead(tracked)
 
-    async def _alive_or_dead(self, vessel: Vessel) -> None:
+    async def _alive_or_dead(self, tracked: TrackedContainer) -> None:
         """Wait until a server answers or has ended."""
         async with asyncio.TaskGroup() as tasks:
-            ends = tasks.create_task(await_end(self._place, vessel))
-            answers = tasks.create_task(self._answers(vessel))
+            ends = tasks.create_task(await_end(self._place, tracked))
+            answers = tasks.create_task(self._answers(tracked))
             await asyncio.wait([ends, answers], return_when=asyncio.FIRST_COMPLETED)
             ends.cancel()
             answers.cancel()
 
-    async def _answers(self, vessel: Vessel) -> None:
+    async def _answers(self, tracked: TrackedContainer) -> None:
         with suppress(LinkspanError, FileNotFoundError):  # the network it lived in is gone
-            await self._ask(vessel)
+            await self._ask(tracked)
             return
         await asyncio.Event().wait()
 
-    async def _ask(self, vessel: Vessel) -> None:
+    async def _ask(self, tracked: TrackedContainer) -> None:
         """Ask a server for its page."""
         try:
-            await self._try_to_ask(vessel)
+            await self._try_to_ask(tracked)
         except TimeoutError as error:
             raise AssertionError(
-                f"{vessel} is not reached; its daemon says it has {await self._shown(vessel)}"
+                f"{tracked} is not reached; its daemon says it has {await self._shown(tracked)}"
             ) from error
 
-    async def _shown(self, vessel: Vessel) -> Json:
-        shown: Json = (await self._place.api.get(f"/containers/{vessel.id}/json"))["NetworkSettings"]
+    async def _shown(self, tracked: TrackedContainer) -> Json:
+        shown: Json = (await self._place.api.get(f"/containers/{tracked.id}/json"))["NetworkSettings"]
         return shown
 
-    async def _try_to_ask(self, vessel: Vessel) -> None:
-        if vessel.owner:
-            said = await page(Site(vessel.name, self._place.pin(vessel.owner)), "127.0.0.1", vessel.port)
+    async def _try_to_ask(self, tracked: TrackedContainer) -> None:
+        if tracked.owner:
+            said = await page(Site(tracked.name, self._place.pin(tracked.owner)), "127.0.0.1", tracked.port)
         else:
-            said = await page(self._place.neighbour, self._place.address, vessel.port)
-        assert said == vessel.name
+            said = await page(self._place.neighbour, self._place.address, tracked.port)
+        assert said == tracked.name
 
     def recognise(self, answers: Answers) -> None:
         """Compare what the next daemon answers with what it may; from here on there is no doubt."""
@@ -339,31 +345,31 @@ class Worker:
         for network in self.networks:
             _recognise(network, "present" if network.name in present else "absent")
         by_name = {each["Name"]: each for each in answers.containers}
-        for vessel in self.vessels:
-            self._recognise(vessel, by_name.get(f"/{vessel.name}"))
+        for tracked in self.tracked_containers:
+            self._recognise(tracked, by_name.get(f"/{tracked.name}"))
 
-    def _recognise(self, vessel: Vessel, found: Json | None) -> None:
+    def _recognise(self, tracked: TrackedContainer, found: Json | None) -> None:
         if found is None:
-            _recognise(vessel, "absent")
-            vessel.forget()
+            _recognise(tracked, "absent")
+            tracked.forget()
             return
-        assert vessel.id in ("", found["Id"]), f"{vessel.name} is another"
-        vessel.id = found["Id"]
-        self._seen.add(vessel.id)
-        _recognise(vessel, state_of(found))
-        vessel.phase, vessel.hit = found["State"]["Status"], False
-        if not vessel.owner:
+        assert tracked.id in ("", found["Id"]), f"{tracked.name} is another"
+        tracked.id = found["Id"]
+        self._seen.add(tracked.id)
+        _recognise(tracked, state_of(found))
+        tracked.phase, tracked.hit = found["State"]["Status"], False
+        if not tracked.owner:
             networks = set(found["NetworkSettings"]["Networks"])
-            assert networks ^ vessel.networks <= {vessel.unsure}, f"{vessel.name} is on {networks}: {vessel}"
-            vessel.networks = networks
+            assert networks ^ tracked.networks <= {tracked.unsure}, f"{tracked.name} is on {networks}: {tracked}"
+            tracked.networks = networks
 
     async def prove(self) -> None:
         """What is shown can be used: servers are reached, and networks that were being joined or left are, or not."""
-        for vessel in self.vessels:
-            if vessel.phase == "running":
-                await self._ask(vessel)
-            if vessel.unsure:
-                await (self.leave if vessel.unsure in vessel.networks else self.join)(vessel, vessel.unsure)
+        for tracked in self.tracked_containers:
+            if tracked.phase == "running":
+                await self._ask(tracked)
+            if tracked.unsure:
+                await (self.leave if tracked.unsure in tracked.networks else self.join)(tracked, tracked.unsure)
 
 
 def _recognise(thing: Thing, found: str) -> None:
@@ -377,17 +383,17 @@ def state_of(container: Json) -> str:
     return f"exited {container['State']['ExitCode']}" if status == "exited" else status
 
 
-async def await_end(place: Mooring, vessel: Vessel) -> None:
+async def await_end(place: DaemonHost, tracked: TrackedContainer) -> None:
     """Wait for the end of a container, and for its removal when that comes by itself."""
-    condition = "removed" if vessel.removes_itself else "not-running"
+    condition = "removed" if tracked.removes_itself else "not-running"
     try:
         async with asyncio.timeout(PATIENCE):
-            answer = await place.api.post(f"/containers/{vessel.id}/wait?condition={condition}")
+            answer = await place.api.post(f"/containers/{tracked.id}/wait?condition={condition}")
     except RefusedError as refused:
-        if not vessel.removes_itself or refused.status != 404:
+        if not tracked.removes_itself or refused.status != 404:
             raise
         return
     if answer is None:
         raise GoneError("the answer broke off")
-    if vessel.brief:
-        assert answer["StatusCode"] in {vessel.code, *((137,) if vessel.hit else ())}, (answer, vessel)
+    if tracked.brief:
+        assert answer["StatusCode"] in {tracked.code, *((137,) if tracked.hit else ())}, (answer, tracked)

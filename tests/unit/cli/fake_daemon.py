@@ -36,7 +36,7 @@ def upgraded(data: bytes, *, kind: str = "application/vnd.docker.multiplexed-str
     return f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {kind}\r\nConnection: Upgrade\r\n\r\n".encode() + data
 
 
-class Pier:
+class FakeDaemon:
     """Answers by the beginning of a request (`GET /v1.51/networks`), the longest that fits."""
 
     def __init__(self, path: Path) -> None:
@@ -75,9 +75,9 @@ class Pier:
 
 
 @contextmanager
-def pier(path: Path) -> Iterator[Pier]:
+def fake_daemon(path: Path) -> Iterator[FakeDaemon]:
     """Served by a thread while the block runs."""
-    made = Pier(path)
+    made = FakeDaemon(path)
     thread = threading.Thread(target=made.serve)
     thread.start()
     try:

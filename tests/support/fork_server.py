@@ -1,4 +1,4 @@
-"""A small process that has imported everything and forks daemons: `python -m tests.support.nursery`.
+"""A small process that has imported everything and forks daemons: `python -m tests.support.fork_server`.
 
 Starting Python and importing takes longer than all that a daemon does until it is ready, and a test that kills two
 hundred of them would do little else. A child forked here runs `linkspan.daemon.process.run`, as `linkspan daemon` does.
@@ -71,7 +71,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Nursery:
+class ForkServer:
     """The children, and what is asked about them."""
 
     def __init__(self, stack: ExitStack) -> None:
@@ -129,10 +129,10 @@ def _live(argv: list[str], env: dict[str, str], log: str, doomed: list[str]) -> 
 
 def main() -> None:
     with ExitStack() as stack:
-        nursery = Nursery(stack)
+        fork_server = ForkServer(stack)
         for line in sys.stdin:
             name, arguments = json.loads(line)
-            sys.stdout.write(f"{json.dumps(getattr(nursery, name)(**arguments))}\n")
+            sys.stdout.write(f"{json.dumps(getattr(fork_server, name)(**arguments))}\n")
             sys.stdout.flush()
 
 

@@ -17,7 +17,7 @@ from linkspan.api.rooms import Rooms
 from linkspan.api.server import Listener, serving
 from linkspan.engine.core import Engine
 from tests.support.engines import World
-from tests.unit.api.quay import Quay
+from tests.unit.api.fake_containers import FakeContainers
 from tests.unit.images.gallery import Gallery
 
 HOST = Host(
@@ -53,7 +53,7 @@ class Reply:
         return text
 
 
-class Desk:
+class ApiClient:
     """What a client can do."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Desk:
         world: World,
         rooms: Rooms,
         path: Path,
-        quay: Quay,
+        containers: FakeContainers,
         gallery: Gallery,
     ) -> None:
         self.session = session
@@ -71,7 +71,7 @@ class Desk:
         self.world = world
         self.rooms = rooms
         self.path = path
-        self.quay = quay
+        self.containers = containers
         self.gallery = gallery
 
     def url(self, path: str) -> URL:
@@ -99,7 +99,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(world: World | None = None) -> AsyncIterator[Desk]:
+async def api_client(world: World | None = None) -> AsyncIterator[ApiClient]:
     """A server and a client while the block runs."""
     world = world or World()
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listening:
@@ -107,10 +107,10 @@ async def desk(world: World | None = None) -> AsyncIterator[Desk]:
         listening.bind(str(path))
         gallery = Gallery(Path(directory))
         async with world.engine() as engine, gallery.open(engine.announce) as images:
-            quay = Quay(engine)
-            rooms = Rooms(engine, quay, HOST, images)
+            containers = FakeContainers(engine)
+            rooms = Rooms(engine, containers, HOST, images)
             async with serving(rooms, [Listener(listening)]):
                 connector = aiohttp.UnixConnector(str(path))
                 async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(10)) as session:
-                    yield Desk(session, engine, world, rooms, path, quay, gallery)
-            quay.close()
+                    yield ApiClient(session, engine, world, rooms, path, containers, gallery)
+            containers.close()
