@@ -13,7 +13,7 @@ import socket
 import struct
 import termios
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -25,6 +25,8 @@ _LIMIT = 256 * 1024
 _CHUNK = 64 * 1024
 _HEAD_PAUSE = 0.001
 _HEAD_LOOKS = 100
+_END_PATIENCE = 1.0
+"""Seconds that a client has to close its half once the stream has ended."""
 
 
 class Hijacked(web.StreamResponse):
@@ -102,7 +104,19 @@ async def hijacked(request: web.Request, content_type: str) -> AsyncIterator[Raw
             await writer.drain()
             yield RawStream(reader, writer)
     finally:
-        writer.close()
+        try:
+            await _end(reader, writer)
+        finally:
+            writer.close()
+
+
+async def _end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """End the stream and let the client close: a Unix socket closed with something unread resets the other side."""
+    with suppress(OSError, TimeoutError):
+        writer.write_eof()
+        async with asyncio.timeout(_END_PATIENCE):
+            while await reader.read(_CHUNK):
+                pass
 
 
 @contextmanager

@@ -85,7 +85,11 @@ class Attachment:
             suppress(OSError),
         ):  # closed on the other side with something unread, or by us
             if connection is not None:
-                return await asyncio.get_running_loop().sock_recv(connection, _PACKET)
+                receive = asyncio.get_running_loop().sock_recv
+                with suppress(ConnectionResetError):
+                    return await receive(connection, _PACKET)
+                # conmon has ended with input unread: the kernel tells that once, before what was sent ahead of it
+                return await receive(connection, _PACKET)
         return b""
 
     @contextmanager
