@@ -10,6 +10,7 @@ from linkspan.api.defaults import Source, words
 from linkspan.api.mounting import mounts
 from linkspan.api.networks import endpoint_request
 from linkspan.api.publishing import exposed_ports, publish_texts
+from linkspan.api.unsupported import check_supported, ignored
 from linkspan.containers.checks import has_own_network
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import InvalidError, NotFoundError
@@ -30,6 +31,7 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
     if source is None and not body.rootfs:
         raise NotFoundError(f"No such image: {_tagged(body.image)}", field="Image", value=body.image)
     host = body.host_config
+    check_supported(host)
     exposed = exposed_ports(body.exposed_ports)
     return CreateContainer(
         name=name,
@@ -91,13 +93,7 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
 def warnings(body: ContainerCreate, lacking: frozenset[str]) -> list[str]:
     """What was asked for and has no effect; `lacking` are the limits that the machine does not know."""
     host = body.host_config
-    ignored = {
-        "weights of single block devices": bool(host.blkio_weight_device),
-        "limits of kernel memory": bool(host.kernel_memory),
-        "namespaces of users": host.userns_mode not in ("", "host"),
-    }
-    said = [f"{what} are not supported: ignored" for what, given in ignored.items() if given]
-    return said + limits.discarded(limits.resources(host), lacking)
+    return ignored(host) + limits.discarded(limits.resources(host), lacking)
 
 
 def _tagged(image: str) -> str:

@@ -33,8 +33,8 @@ from linkspan.containers.tasks import Tasks
 from linkspan.containers.watching import Watcher
 from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
-from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk
-from linkspan.model.errors import ConflictError, InvalidError, LinkspanError
+from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk, Status
+from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.resources import Resources, Restart, RestartPolicy
 
@@ -117,10 +117,16 @@ class Containers:
         return await self._tasks.carry_out(self._create(container), f"create {container.name}")
 
     def _full(self, mode: str) -> str:
-        """A mode that names another container, by its id."""
+        """A mode that names another container, by its id.
+
+        One that is not there is `InvalidError`, as in Docker: clients take a 404 of `create` for a missing image.
+        """
         if not mode.startswith(CONTAINER_MODE):
             return mode
-        return f"{CONTAINER_MODE}{self._register.get(mode.removeprefix(CONTAINER_MODE)).container.id}"
+        try:
+            return f"{CONTAINER_MODE}{self._register.get(mode.removeprefix(CONTAINER_MODE)).container.id}"
+        except NotFoundError as error:
+            raise InvalidError(error.message, field="mode", value=mode) from error
 
     async def _create(self, container: Container) -> Container:
         self._register.check_name(container.name)  # before volumes are made for it
@@ -270,9 +276,10 @@ class Containers:
         if life.leaving:
             raise ConflictError(f"removal of container {reference} is already in progress", field="container")
         if life.container.state.active and not force:
+            paused = life.container.state.status is Status.PAUSED
+            remedy = " and must be unpaused first" if paused else ": stop the container before removing or force remove"
             raise ConflictError(
-                f'cannot remove container "/{life.container.name}": container is {life.container.state.status}: '
-                "stop the container before removing or force remove",
+                f'cannot remove container "/{life.container.name}": container is {life.container.state.status}{remedy}',
                 field="container",
                 value=life.container.name,
             )

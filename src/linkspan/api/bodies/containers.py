@@ -33,6 +33,8 @@ class HostConfig(ResourcesBody, rename=docker_name, kw_only=True):
     restart_policy: RestartPolicy = field(default_factory=RestartPolicy)
     auto_remove: bool = False
     log_config: LogConfig = field(default_factory=LogConfig)
+    runtime: str = ""
+    storage_opt: dict[str, str] = field(default_factory=dict)
     cap_add: list[str] = field(default_factory=list)
     cap_drop: list[str] = field(default_factory=list)
     dns: list[str] = field(name="Dns", default_factory=list)

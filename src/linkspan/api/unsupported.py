@@ -1,0 +1,37 @@
+"""What Docker's clients can ask of a container and nothing here gives: refused where Docker would, else said so."""
+
+from linkspan.api.bodies.containers import HostConfig
+from linkspan.model.errors import InvalidError
+
+_RUNTIMES = frozenset({"", "runc", "crun", "io.containerd.runc.v2"})
+"""Names under which clients ask for the one runtime of the machine."""
+_LOG_DRIVERS = frozenset({"", "json-file", "local", "none"})
+
+
+def check_supported(host: HostConfig) -> None:
+    """Raises `InvalidError`, in Docker's words, for a runtime, a log driver or a quota that is not there."""
+    if host.runtime not in _RUNTIMES:
+        raise InvalidError(f"unknown or invalid runtime name: {host.runtime}", field="Runtime", value=host.runtime)
+    driver = host.log_config.type
+    if driver not in _LOG_DRIVERS:
+        raise InvalidError(
+            f"failed to initialize logging driver: logger: no log driver named '{driver}' is registered",
+            field="LogConfig",
+            value=driver,
+        )
+    if host.storage_opt:
+        raise InvalidError(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option", field="StorageOpt"
+        )
+
+
+def ignored(host: HostConfig) -> list[str]:
+    """Warnings about what was asked for and has no effect."""
+    given = {
+        "weights of single block devices": bool(host.blkio_weight_device),
+        "limits of kernel memory": bool(host.kernel_memory),
+        "namespaces of users": host.userns_mode not in ("", "host"),
+        "options of log drivers": bool(host.log_config.config),
+        "containers without a log": host.log_config.type == "none",
+    }
+    return [f"{what} are not supported: ignored" for what, wanted in given.items() if wanted]
