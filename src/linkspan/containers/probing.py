@@ -31,6 +31,18 @@ def judged(check: HealthCheck, health: Health, probe: Probe, started: datetime) 
     return Health(Condition.UNHEALTHY if streak >= check.retries else health.condition, streak, probes)
 
 
+def go_duration(seconds: float) -> str:
+    """So many seconds as Go's `time.Duration` prints them, to the millisecond: `500ms`, `1.5s`, `1m30s`."""
+    if 0 < seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds, 3), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    shown = f"{round(rest, 3):g}s"
+    if hours:
+        return f"{hours}h{minutes}m{shown}"
+    return f"{minutes}m{shown}" if minutes else shown
+
+
 def pause_before(check: HealthCheck, state: ContainerState, now: datetime) -> float:
     """Seconds until the next probe."""
     starting = state.health is None or state.health.condition is Condition.STARTING
@@ -83,7 +95,7 @@ class Probing:
         except TimeoutError:
             await streams.close()
             await end_processes([self._execs.get(session.id).pid])
-            return TOO_LONG, f"Health check exceeded timeout ({check.timeout:g}s)"
+            return TOO_LONG, f"Health check exceeded timeout ({go_duration(check.timeout)})"
         code = self._execs.get(session.id).exit_code
         return TOO_LONG if code is None else code, said.decode(errors="replace")
 

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from linkspan.containers.probing import judged, pause_before
+import pytest
+
+from linkspan.containers.probing import go_duration, judged, pause_before
 from linkspan.model.containers import ContainerState, Status
 from linkspan.model.health import Condition, Health, HealthCheck, Probe
 
@@ -46,3 +48,11 @@ def test_it_is_looked_at_more_often_while_it_starts() -> None:
     assert pause_before(CHECK, state, START + timedelta(seconds=10)) == 30
     healthy = ContainerState(Status.RUNNING, 1, started=START, health=Health(Condition.HEALTHY))
     assert pause_before(CHECK, healthy, START) == 30
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.5, "500ms"), (1, "1s"), (1.5, "1.5s"), (30, "30s"), (60, "1m0s"), (90, "1m30s"), (3661, "1h1m1s")],
+)
+def test_a_time_limit_is_told_as_docker_does(seconds: float, text: str) -> None:
+    assert go_duration(seconds) == text
