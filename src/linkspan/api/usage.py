@@ -11,6 +11,7 @@ from linkspan.api.bodies.usage import CacheItem, DiskUsage
 from linkspan.api.calls import Call, Route, answer
 from linkspan.api.containers import items
 from linkspan.api.render.images import image_item
+from linkspan.api.render.times import timestamp
 from linkspan.api.volumes import volume_body
 from linkspan.images.files import chain_id
 from linkspan.model.errors import InvalidError
@@ -35,7 +36,8 @@ async def disk_usage(call: Call) -> web.StreamResponse:
         usage.volumes = [await _volume(call, volume.name) for volume in call.rooms.containers.volumes.all()]
     if "build-cache" in wanted:
         usage.builder_size = await call.rooms.images.builds_size()
-        usage.build_cache = [CacheItem(size=usage.builder_size)] if usage.builder_size else []
+        since = timestamp(call.rooms.images.builds_since())
+        usage.build_cache = [CacheItem(size=usage.builder_size, created_at=since)] if usage.builder_size else []
     return answer(usage)
 
 

@@ -5,8 +5,9 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from tarfile import BLOCKSIZE
 from typing import TypeAlias
@@ -100,6 +101,12 @@ class Builder:
     def size(self) -> int:
         """The bytes of what builds keep. In a thread."""
         return tree_size(self.files.workshop)
+
+    def since(self) -> datetime | None:
+        """When what builds keep was last added to; None when there is nothing."""
+        with suppress(FileNotFoundError):
+            return datetime.fromtimestamp(self.files.workshop.stat().st_mtime, UTC)
+        return None
 
     async def prune(self) -> int:
         """Throw away what builds keep; the bytes that this freed. Raises `ConflictError` while one runs."""

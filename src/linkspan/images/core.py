@@ -289,7 +289,7 @@ class Images:
         async with AsyncExitStack() as stack:
             below = stack.enter_context(self.holding(base)) if base else None
             platform = self._around.platform if below is None else below.platform
-            making = Making(changed(config, changes), platform, message, author)
+            making = Making(changed(config, changes), platform, message, author, " ".join(config.cmd))
             scratch = await stack.enter_async_context(self._files.scratch())
             archive = scratch / "archive.tar"
             await _spool(body, archive)
@@ -335,6 +335,10 @@ class Images:
     async def builds_size(self) -> int:
         """The bytes that builds keep for later ones."""
         return await asyncio.to_thread(self._builder.size)
+
+    def builds_since(self) -> datetime | None:
+        """When a build last added to what is kept; None when there is nothing."""
+        return self._builder.since()
 
     async def prune_builds(self) -> int:
         """Throw away what builds keep; the bytes that this freed. Raises `ConflictError` while one runs."""

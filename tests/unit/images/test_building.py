@@ -127,7 +127,7 @@ async def test_without_the_program_the_error_names_its_package(gallery: Gallery)
 async def test_what_builds_keep_is_thrown_away_but_not_under_a_build(gallery: Gallery) -> None:
     async with gallery.open() as images:
         await built(images, {"Dockerfile": "FROM scratch"})
-        assert await images.builds_size() == 8
+        assert await images.builds_size() == 8 and images.builds_since() is not None
         async with asyncio.TaskGroup() as tasks:
             sleeping = tasks.create_task(built(images, {"Dockerfile": "FROM scratch\nRUN sleep"}))
             await gallery.builder.sleeping.wait()
@@ -135,7 +135,7 @@ async def test_what_builds_keep_is_thrown_away_but_not_under_a_build(gallery: Ga
                 await images.prune_builds()
             sleeping.cancel()
         assert await images.prune_builds() == 8
-        assert await images.builds_size() == await images.prune_builds() == 0
+        assert await images.builds_size() == await images.prune_builds() == 0 and images.builds_since() is None
 
 
 async def test_leftovers_are_tidied_away_only_when_nothing_else_is_built(gallery: Gallery) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from linkspan.images.core import Images
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError, UnavailableError
-from linkspan.model.images import Credentials, ImageProgress, ImageUse, Pushed
+from linkspan.model.images import Credentials, ImageConfig, ImageProgress, ImageUse, Pushed
 from linkspan.model.references import parse_reference
 from tests.support.images import Entry, Picture, archive, digest, layer, manifest_list
 from tests.unit.images.gallery import Gallery, pieces
@@ -353,3 +353,11 @@ async def test_a_container_s_image_is_shown_by_its_id_when_another_has_its_name(
         assert images.shown("x:1", ONE.id) == "x:1"
         await load(images, (TWO, ["x:1"]))
         assert images.shown("x:1", ONE.id) == ONE.id
+
+
+async def test_a_commit_says_what_the_container_ran(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        await load(images, (ONE, ["one"]))
+        config = ImageConfig(cmd=("sleep", "9"))
+        made = await images.commit(pieces(layer(Entry("d", b"4"))), None, ONE.id, config, message="why")
+        assert [(step.created_by, step.comment) for step in made.history[-1:]] == [("sleep 9", "why")]

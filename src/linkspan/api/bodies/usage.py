@@ -17,7 +17,7 @@ class CacheItem(Struct, rename=docker_name, kw_only=True):
     in_use: bool = False
     shared: bool = False
     size: int
-    created_at: str = "0001-01-01T00:00:00Z"
+    created_at: str
     last_used_at: str | None = None
     usage_count: int = 0
 
