@@ -21,10 +21,7 @@ from linkspan.model.errors import UnavailableError, UnimplementedError
 
 _PACKAGE = "buildah"
 _CHUNK = 64 << 10
-_APART = (
-    *("setpriv", "--pdeathsig", "KILL"),  # also when we are killed: nobody would take its image
-    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-)
+_APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _SETTINGS = {
     "policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
     "registries.conf": 'unqualified-search-registries = ["docker.io"]\n',

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from linkspan.images.ports import Host, Process, Stream
 from linkspan.model.errors import NotFoundError, UnavailableError
 
 _LIMIT = 64 << 10
+_MORTAL = ("setpriv", "--pdeathsig", "KILL")
 _FATAL = re.compile(r'level=(?:fatal|error) msg=("(?:[^"\\]|\\.)*")')
 
 
@@ -30,11 +32,14 @@ async def running(
     stderr: Stream,
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
-    """A program while the block runs: killed when the block ends before it does."""
+    """A program while the block runs: killed when the block ends before it does, and when we are killed ourselves."""
+    if shutil.which(argv[0]) is None:
+        raise UnavailableError(f"the program {argv[0]} is missing", hint=f"install the package {package}")
+    argv = (*_MORTAL, *argv)  # nobody would take what it makes, and it would write where the next daemon cleans up
     try:
         process = await host.spawn(argv, sandbox=None, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
     except NotFoundError as error:
-        raise UnavailableError(f"the program {argv[0]} is missing", hint=f"install the package {package}") from error
+        raise UnavailableError(f"the program {argv[0]} is missing", hint="install the package util-linux") from error
     try:
         yield process
     finally:
