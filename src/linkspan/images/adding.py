@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from linkspan.images import documents
-from linkspan.images.documents import MAX_DOCUMENT, Blob, ConfigDocument, Manifest
+from linkspan.images import documents, writing
+from linkspan.images.documents import MAX_DOCUMENT, ConfigDocument, Manifest
 from linkspan.images.files import Files, chain_id
 from linkspan.images.layers import compression, measure, opened
 from linkspan.images.ports import TAG, Bundle, Transport, Unpacker
 from linkspan.images.register import Register
+from linkspan.images.writing import Blob
 from linkspan.model.errors import InvalidError
 from linkspan.model.images import Image, Layer
 from linkspan.model.references import Reference
@@ -175,10 +176,10 @@ def _make_layout(contents: Contents, layout: Path) -> None:
         _plain_layer(contents, layer.digest, diff_id, blobs)
         for layer, diff_id in zip(manifest.layers, contents.config.diff_ids, strict=True)
     ]
-    data = documents.oci_manifest(config, layers)
+    data = writing.oci_manifest(config, layers)
     digest = documents.digest_of(data)
     (blobs / digest.partition(":")[2]).write_bytes(data)
-    (layout / "index.json").write_bytes(documents.oci_index(digest, len(data), TAG))
+    (layout / "index.json").write_bytes(writing.oci_index(digest, len(data), TAG))
     (layout / "oci-layout").write_bytes(b'{"imageLayoutVersion": "1.0.0"}')
 
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from linkspan.images import documents
+from linkspan.images import writing
 from linkspan.images.adding import Adder
-from linkspan.images.documents import Blob, digest_of
+from linkspan.images.documents import digest_of
 from linkspan.images.layers import compression, measure
 from linkspan.images.ports import Bundle
+from linkspan.images.writing import Blob
 from linkspan.model.images import HistoryEntry, Image, ImageConfig, Platform
 from linkspan.model.references import Reference
 
@@ -54,14 +55,14 @@ class Maker:
         id = digest_of(config)
         bundle.blob(id).write_bytes(config)
         blobs = [Blob(each, bundle.blob(each).stat().st_size) for each in (*(one.digest for one in below), digest)]
-        bundle.manifest.write_bytes(documents.docker_manifest(Blob(id, len(config)), blobs))
+        bundle.manifest.write_bytes(writing.docker_manifest(Blob(id, len(config)), blobs))
         return bundle
 
     def _config(self, making: Making, base: Image | None, diff_id: str) -> bytes:
         now = self.adder.now()
         layers, history = ((), ()) if base is None else (base.layers, base.history)
         step = HistoryEntry(now, making.created_by, making.author, making.comment)
-        return documents.config_bytes(
+        return writing.config_bytes(
             making.config,
             making.platform,
             [*(layer.diff_id for layer in layers), diff_id],

@@ -9,9 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linkspan.images.documents import (
-    Blob,
-    config_bytes,
-    docker_manifest,
     image_config,
     image_history,
     moment,
@@ -19,6 +16,7 @@ from linkspan.images.documents import (
     parse_list,
     parse_manifest,
 )
+from linkspan.images.writing import Blob, config_bytes, docker_manifest
 from linkspan.model.errors import InvalidError
 from linkspan.model.images import HistoryEntry, ImageConfig, ImageHealth, Platform
 from tests.support.images import Picture, layer, manifest_list

@@ -19,7 +19,7 @@ from linkspan.api.bodies.images import (
     RootFs,
 )
 from linkspan.api.render.times import timestamp
-from linkspan.images.documents import config_fields
+from linkspan.images.writing import config_fields
 from linkspan.model.builds import BuildError
 from linkspan.model.errors import LinkspanError
 from linkspan.model.images import Image, ImageProgress, Pushed, Removal
