@@ -1,8 +1,6 @@
 """The facade of the room: containers, as every front door uses them."""
 
 import asyncio
-import logging
-import signal as signals
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -29,6 +27,7 @@ from linkspan.containers.recovery import take_over
 from linkspan.containers.register import Life
 from linkspan.containers.signals import signal_number
 from linkspan.containers.starting import Starter
+from linkspan.containers.stopping import Stopper
 from linkspan.containers.tasks import Tasks
 from linkspan.containers.watching import Watcher
 from linkspan.engine.core import Engine
@@ -36,9 +35,7 @@ from linkspan.engine.ports import Surroundings
 from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk, Status
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.requests import EndpointRequest
-from linkspan.model.resources import Resources, Restart, RestartPolicy
-
-log = logging.getLogger(__name__)
+from linkspan.model.resources import Resources, RestartPolicy
 
 CONDITIONS = ("not-running", "next-exit", "removed")
 """What one can wait for."""
@@ -68,6 +65,7 @@ class Containers:
         self._connector = Connector(self._context)
         self._freezer = Freezer(self._context)
         self._watcher = Watcher(self._context, self._tasks, self._starter, self._ender, self._execs)
+        self._stopper = Stopper(self._context, self._watcher.restarts, self._freezer, self._ender)
         self.volumes = self._context.volumes
         self.meter = Meter(self._context)
         self.archives = Archives(self._context)
@@ -172,39 +170,7 @@ class Containers:
         """
         life = self._register.get(reference)
         number = signal_number(signal or life.container.wanted.stop_signal)
-        return await self._tasks.carry_out(self._stop(life, timeout, number), f"stop {life.container.name}")
-
-    async def _stop(self, life: Life, patience: int | None, number: int) -> bool:
-        if await self._watcher.restarts.call_off(life):
-            self._context.announce(life.container, "stop")
-            return True
-        if not life.running:
-            return False
-        seconds = life.container.wanted.stop_timeout if patience is None else patience
-        ended = life.next_exit()
-        await self._ended_by_hand(life)
-        self._signal(life, number)
-        await self._freezer.thaw(life)
-        done, _ = await asyncio.wait([ended], timeout=seconds if seconds >= 0 else None)
-        if not done:
-            self._signal(life, signals.SIGKILL)
-        await ended
-        self._context.announce(life.container, "stop")
-        return True
-
-    def _signal(self, life: Life, number: int) -> None:
-        if life.monitor is not None:
-            life.monitor.signal(number)
-            self._context.announce(life.container, "kill", signal=str(int(number)))
-
-    async def _ended_by_hand(self, life: Life) -> None:
-        """Whatever its restart policy says, a container is not started again after its end."""
-        if life.container.wanted.restart.name is Restart.NO or life.container.state.stopped:
-            return
-        async with life.lock:
-            if life.running:
-                state = replace(life.container.state, stopped=True)
-                await self._register.save(life, replace(life.container, state=state))
+        return await self._tasks.carry_out(self._stopper.stop(life, timeout, number), f"stop {life.container.name}")
 
     async def restart(self, reference: str, *, timeout: int | None = None, signal: str | None = None) -> None:  # noqa: ASYNC109 - Docker\'s
         """Stop, if it runs, and start."""
@@ -216,24 +182,9 @@ class Containers:
     async def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to the process; for SIGKILL, wait for its end. Raises `ConflictError` when it does not run."""
         life = self._register.get(reference)
-        await self._tasks.carry_out(self._kill(life, reference, signal_number(signal)), f"kill {life.container.name}")
-
-    async def _kill(self, life: Life, reference: str, number: int) -> None:
-        final = number in (signals.SIGKILL, signal_number(life.container.wanted.stop_signal))
-        if final and await self._watcher.restarts.call_off(life):
-            return
-        if not life.running:
-            raise ConflictError(
-                f"cannot kill container: {reference}: container {life.container.id} is not running", field="container"
-            )
-        ended = life.next_exit()
-        if final:
-            await self._ended_by_hand(life)
-        self._signal(life, number)
-        if final:
-            await self._freezer.thaw(life)
-        if number == signals.SIGKILL:
-            await ended
+        await self._tasks.carry_out(
+            self._stopper.kill(life, reference, signal_number(signal)), f"kill {life.container.name}"
+        )
 
     async def pause(self, reference: str) -> None:
         """Freeze every process of a container. Raises `ConflictError` unless it runs."""
@@ -286,27 +237,7 @@ class Containers:
         life.leaving = True
         life.takes_volumes = volumes
         life.forget_restart()
-        await self._tasks.carry_out(self._remove(life), f"remove {life.container.name}")
-
-    async def _remove(self, life: Life) -> None:
-        removed, thaw = life.removal(), False
-        try:
-            async with life.lock:  # a start that has begun is finished first
-                if removed.done():  # it has ended meanwhile, and been removed at its end
-                    pass
-                elif life.unfinished:
-                    await self._ender.finish(life)
-                elif life.running:
-                    self._signal(life, signals.SIGKILL)
-                    thaw = True
-                else:
-                    await self._ender.erase(life)
-            if thaw:
-                await self._freezer.thaw(life)
-            await removed
-        except BaseException:
-            life.leaving = False
-            raise
+        await self._tasks.carry_out(self._stopper.remove(life), f"remove {life.container.name}")
 
     async def rename(self, reference: str, name: str) -> None:
         """Give a container another name."""
