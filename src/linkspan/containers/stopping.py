@@ -24,7 +24,7 @@ class Stopper:
         self._ender = ender
 
     async def stop(self, life: Life, patience: int | None, number: int) -> bool:
-        """End the process by a signal, and after `patience` seconds (below zero: never) by SIGKILL; False without one."""
+        """End the process by a signal, and after `patience` seconds (below 0: never) by SIGKILL; False without one."""
         if await self._restarts.call_off(life):
             self._context.announce(life.container, "stop")
             return True

@@ -138,6 +138,14 @@ async def test_namespaces_of_the_host_and_of_others(place: ContainerHost) -> Non
     assert "sleep 1000" in said
 
 
+@pytest.mark.parametrize("field", ["mode", "ipc", "pid"])
+async def test_a_mode_of_a_container_that_is_not_there_is_the_request_s_mistake(
+    place: ContainerHost, field: str
+) -> None:
+    with pytest.raises(InvalidError, match=r"^No such container: gone$"):
+        await place.create(**{field: "container:gone"})
+
+
 async def test_shared_memory_of_a_private_container_is_not_shared(place: ContainerHost) -> None:
     other = await place.run()
     box = await place.create(ipc=f"container:{other.id}")

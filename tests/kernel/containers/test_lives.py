@@ -143,6 +143,13 @@ async def test_a_running_container_is_removed_only_by_force(place: ContainerHost
         place.containers.get("web")
 
 
+async def test_a_paused_container_is_removed_only_once_it_goes_on(place: ContainerHost) -> None:
+    await place.run(name="web")
+    await place.containers.pause("web")
+    with pytest.raises(ConflictError, match=r'"/web": container is paused and must be unpaused first$'):
+        await place.containers.remove("web")
+
+
 async def test_an_auto_removed_container_is_gone_after_its_end(place: ContainerHost) -> None:
     await place.create("sh", "-c", "exit 4", name="web", auto_remove=True)
     removed = place.containers.wait("web", "removed")

@@ -230,3 +230,30 @@ def test_what_has_no_effect_is_said() -> None:
         "limits of kernel memory are not supported: ignored",
         "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ({"Runtime": "nope"}, "unknown or invalid runtime name: nope"),
+        (
+            {"LogConfig": {"Type": "syslog"}},
+            "failed to initialize logging driver: logger: no log driver named 'syslog' is registered",
+        ),
+        (
+            {"StorageOpt": {"size": "1G"}},
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused_in_docker_s_words(host: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        request(HostConfig=host)
+    assert caught.value.message == said
+
+
+def test_options_of_the_log_are_said_to_have_no_effect() -> None:
+    body = json.loads(SENT.read_text())
+    body["HostConfig"]["LogConfig"] = {"Type": "json-file", "Config": {"max-size": "1m"}}
+    said = warnings(parse(json.dumps(body).encode(), ContainerCreate), frozenset())
+    assert said == ["options of log drivers are not supported: ignored"]

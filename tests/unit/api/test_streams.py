@@ -269,3 +269,15 @@ def test_the_keys_are_found_however_they_are_cut(before: bytes, cut: int) -> Non
     first, early = escape.feed(data[:cut])
     second, late = (b"", True) if early else escape.feed(data[cut:])
     assert first + second == before and (early or late)
+
+
+async def test_a_client_that_sends_what_nobody_reads_still_reads_to_the_end(tmp_path: Path) -> None:
+    async with api_client() as client:
+        await running(client, tmp_path, OpenStdin=False)
+        line = await dial(client, ATTACH)
+        await line.head()
+        line.writer.write(bytes(2 << 20))  # more than the server takes without a reader
+        client.containers.write("c1", 1, b"last")
+        await client.containers.end("c1")
+        assert await line.rest() == b"\x01\0\0\0\0\0\0\x04last"
+        line.writer.close()
