@@ -31,6 +31,10 @@ IDLE = 3600.0
 """Seconds that a connection may be silent between requests: clients keep them in pools, and Docker never ends them."""
 
 
+MAX_HEAD = 1 << 20
+"""Bytes of a request line or a header, as in Go: `docker save` names many images, and a build has every credential."""
+
+
 @dataclass(frozen=True)
 class Listener:
     """A socket to serve on; with a `tls` context, for clients that prove who they are."""
@@ -60,6 +64,8 @@ async def serving(rooms: Rooms, listeners: Sequence[Listener]) -> AsyncIterator[
             access_log=None,
             shutdown_timeout=GRACE,
             keepalive_timeout=IDLE,
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
         )
         await runner.setup()
         try:

@@ -101,3 +101,10 @@ async def test_a_client_that_leaves_before_the_head_of_its_answer_is_not_logged(
     finally:
         await runner.cleanup()
     assert caplog.records == []
+
+
+async def test_long_paths_and_headers_are_read() -> None:
+    many = "&".join(f"names=sha256:{number:064}" for number in range(1000))
+    async with api_client() as client:
+        assert (await client.get(f"/images/get?{many}")).status == 404
+        assert (await client.ask("GET", "/_ping", headers={"X-Registry-Config": "e30" * 20_000})).status == 200
