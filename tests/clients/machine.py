@@ -42,6 +42,15 @@ class Outcome:
         return json.loads(self.out)
 
 
+async def until(stream: asyncio.StreamReader, line: bytes) -> None:
+    """Read until a line has come. The end of what is said cannot be waited for: reading it again never waits."""
+    said = []
+    async with asyncio.timeout(PATIENCE):
+        while (found := await stream.readline()) != line:
+            assert found, f"it ended without saying {line!r}: {said}"
+            said.append(found)
+
+
 class Daemon:
     """A running daemon."""
 

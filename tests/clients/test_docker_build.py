@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.machine import DockerMachine, Outcome
+from tests.clients.machine import PATIENCE, DockerMachine, Outcome, until
 from tests.clients.shared import SharedMachine
 from tests.support.images import archive, busybox
 
@@ -122,9 +122,7 @@ def test_a_build_ends_with_its_client(shared: SharedMachine) -> None:
         assert building.stdin is not None and building.stdout is not None
         building.stdin.write(b"FROM busybox\nRUN echo begun; sleep 1000\n")
         building.stdin.close()
-        async with asyncio.timeout(20):
-            while await building.stdout.readline() != b"begun\n":
-                pass
+        await until(building.stdout, b"begun\n")
         building.kill()
         await building.wait()
 
@@ -142,9 +140,8 @@ async def test_a_build_ends_with_the_daemon_also_when_that_is_killed(machine: Do
     assert building.stdin is not None and building.stdout is not None
     building.stdin.write(b"FROM busybox\nRUN echo begun; exec sleep 98761\n")
     building.stdin.close()
-    async with asyncio.timeout(20):
-        while await building.stdout.readline() != b"begun\n":
-            pass
+    await until(building.stdout, b"begun\n")
+    async with asyncio.timeout(PATIENCE):
         (step,) = await asyncio.to_thread(processes, b"sleep\x0098761\0")
         daemon.signal(signal.SIGKILL)
         assert await building.wait() != 0

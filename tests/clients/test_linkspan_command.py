@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import pytest
 
 from linkspan.kernel.process import spawn
-from tests.clients.machine import PATIENCE, DockerMachine, Outcome
+from tests.clients.machine import PATIENCE, DockerMachine, Outcome, until
 
 pytestmark = pytest.mark.slow
 
@@ -224,8 +224,7 @@ async def test_events_come_as_they_happen(machine: DockerMachine) -> None:
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE):
         await linkspan(machine, "network", "create", "web")
-        while await process.stdout.readline() != b"create\n":
-            pass
+        await until(process.stdout, b"create\n")
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
 
