@@ -44,7 +44,7 @@ class Outcome:
 
 async def until(stream: asyncio.StreamReader, line: bytes) -> None:
     """Read until a line has come. The end of what is said cannot be waited for: reading it again never waits."""
-    said = []
+    said: list[bytes] = []
     async with asyncio.timeout(PATIENCE):
         while (found := await stream.readline()) != line:
             assert found, f"it ended without saying {line!r}: {said}"
