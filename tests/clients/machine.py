@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import sys
@@ -40,6 +41,11 @@ class Outcome:
     def json(self) -> Any:
         """What was printed, decoded."""
         return json.loads(self.out)
+
+
+def bracketed(listed: str) -> str:
+    """Published ports as the docker command shows them since version 28: `[::]:80`, where it was `:::80`."""
+    return re.sub(r"(?<!\[):::(?=\d)", "[::]:", listed)
 
 
 async def until(stream: asyncio.StreamReader, line: bytes) -> None:

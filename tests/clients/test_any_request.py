@@ -96,6 +96,6 @@ def test_any_requests_have_answers_and_leave_nothing(shared: SharedMachine) -> N
     for id in shared.done("ps", "-aq").split():
         shared.done("rm", "-f", "-v", id)
     shared.done("network", "prune", "-f")
-    shared.done("volume", "prune", "-af")
+    shared.done("volume", "prune", "-f", "--filter", "all=1")
     assert state(shared) == before
     assert "unexpected" not in shared.machine.log(), shared.machine.log()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.clients.machine import DockerMachine
+from tests.clients.machine import DockerMachine, bracketed
 
 BYTES = bytes(range(256)) * 8192
 
@@ -17,8 +17,8 @@ async def test_a_container_runs_is_shown_and_ends(machine: DockerMachine) -> Non
     await machine.create("web", "sh", "-c", "echo out; echo err >&2; sleep 1000", HostConfig=host, Labels={"k": "v"})
     assert (await machine.docker("start", "web")).out == "web"
     row = (await machine.docker("ps", "--filter", "label=k=v", "--format", "{{.Names}} {{.State}} {{.Ports}}")).out
-    assert row == "web running 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"
-    assert (await machine.docker("port", "web")).out == "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080"
+    assert bracketed(row) == "web running 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"
+    assert bracketed((await machine.docker("port", "web")).out) == "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080"
     log = await machine.docker("logs", "web")
     assert (log.out, log.err) == ("out", "err")
     address = '{{(index .NetworkSettings.Networks "n1").IPAddress}}'

@@ -9,7 +9,7 @@ from typing import Any
 import docker  # type: ignore[import-untyped]
 import pytest
 
-from tests.clients.machine import DockerMachine
+from tests.clients.machine import DockerMachine, bracketed
 from tests.support.images import Entry, Picture, archive, busybox, digest, layer, nginx
 from tests.support.registry import PASSWORD, USER, registry
 
@@ -59,10 +59,8 @@ async def test_nginx_of_an_image_serves_the_lan(machine: DockerMachine) -> None:
     await machine.serve()
     await load(machine, (nginx(), ["nginx:latest"]))
     await done(machine, "run", "-d", "--name", "web", "-p", "8080:80", "nginx")
-    assert (
-        await done(machine, "ps", "--format", "{{.Image}} {{.Ports}}")
-        == "nginx 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"
-    )
+    listed = await done(machine, "ps", "--format", "{{.Image}} {{.Ports}}")
+    assert bracketed(listed) == "nginx 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"
     patient = ("--retry", "20", "--retry-connrefused", "--retry-delay", "1", "--max-time", "10")
     assert await machine.neighbour.run("curl", "-s", *patient, f"http://{machine.address}:8080") == "nginx serves\n"
     shown = "{{.Config.StopSignal}} {{json .Config.Entrypoint}} {{json .Config.ExposedPorts}}"

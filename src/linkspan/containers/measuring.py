@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from linkspan.containers.context import Context
-from linkspan.containers.spec import cgroup_of
+from linkspan.containers.spec import PATH, cgroup_of
 from linkspan.containers.trees import tree_size
 from linkspan.model.containers import Container
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
@@ -16,6 +16,8 @@ from linkspan.model.usage import Usage
 
 PERIOD = 1.0
 """Seconds between two measurements."""
+_WIDE = {"PATH": PATH, "COLUMNS": "65536"}
+"""Without a terminal, ps may cut its lines at 80 columns or not, as it was built."""
 _RENAMED_PID = re.compile(r"[pP][iI][dD]\s*=")
 
 
@@ -69,7 +71,12 @@ class Meter:
         pipe = asyncio.subprocess.PIPE
         try:
             process = await self._context.host.spawn(
-                ["ps", *arguments], sandbox=None, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+                ["ps", *arguments],
+                sandbox=None,
+                env=_WIDE,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=pipe,
+                stderr=pipe,
             )
         except NotFoundError as error:
             raise UnavailableError("the program ps is missing", hint="install the package procps") from error
