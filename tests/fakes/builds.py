@@ -80,6 +80,7 @@ def unpack_context(archive: Path, into: Path) -> None:
     """What `linkspan.wiring` takes from the kernel."""
     try:
         with tarfile.open(archive, "r:*") as tar:
-            tar.extractall(into, filter="data")
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)  # since Python 3.11.4
+            tar.extractall(into)
     except (tarfile.TarError, EOFError, KeyError, OSError, ValueError) as error:
         raise InvalidError(f"cannot read the archive: {error}", field="body") from error

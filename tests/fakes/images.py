@@ -186,4 +186,5 @@ class TarUnpacker:
         into.mkdir()
         for each in manifest["layers"]:
             with tarfile.open(blobs / each["digest"].replace(":", "/")) as tar:
-                tar.extractall(into, filter="tar")
+                tar.extraction_filter = getattr(tarfile, "tar_filter", None)  # since Python 3.11.4
+                tar.extractall(into)

@@ -89,9 +89,20 @@ def _fetch(session: Session, name: str, path: str, wanted: str) -> None:
         spool.writelines(answer.parts())
         spool.seek(0)
         with tarfile.open(fileobj=spool) as tar:
-            tar.extraction_filter = tarfile.tar_filter  # nothing lands outside, whatever the container says
-            members = [_renamed(member, shown) for member in tar] if shown else tar.getmembers()
-            tar.extractall(directory, members, numeric_owner=True)
+            tar.extraction_filter = lambda member, _: member  # Python before 3.11.4 has none: see `_inside`
+            members = (_renamed(member, shown) if shown else member for member in tar.getmembers())
+            tar.extractall(directory, _inside(members, directory), numeric_owner=True)
+
+
+def _inside(members: Iterable[tarfile.TarInfo], directory: Path) -> Iterator[tarfile.TarInfo]:
+    """One after the other, when its turn has come: nothing lands outside, whatever the container says and links to."""
+    top = directory.resolve()
+    for member in members:
+        member.name = member.name.lstrip("/")
+        for path in (member.name, member.linkname) if member.islnk() else (member.name,):
+            if not (top / path).resolve().is_relative_to(top):
+                raise InvalidError(f"{path} would land outside of {directory}", field="source", value=path)
+        yield member
 
 
 def _renamed(member: tarfile.TarInfo, shown: str) -> tarfile.TarInfo:
