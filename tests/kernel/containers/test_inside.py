@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from linkspan.model.containers import Mount, MountKind
-from linkspan.model.errors import ConflictError, NotFoundError
+from linkspan.model.errors import ConflictError
 from tests.support.container_hosts import ContainerHost
 
 pytestmark = pytest.mark.slow
@@ -163,7 +163,7 @@ async def test_the_last_to_leave_a_shared_network_takes_it_away(place: Container
 
 
 async def test_the_owner_of_a_shared_network_must_run(place: ContainerHost) -> None:
-    with pytest.raises(NotFoundError, match=r"^No such container: nosuch$"):
+    with pytest.raises(InvalidError, match=r"^No such container: nosuch$"):
         await place.create(mode="container:nosuch")
     await place.create(name="owner")
     await place.create(name="member", mode="container:owner")
