@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from linkspan.model.containers import Mount, MountKind
-from linkspan.model.errors import ConflictError
+from linkspan.model.errors import ConflictError, InvalidError
 from tests.support.container_hosts import ContainerHost
 
 pytestmark = pytest.mark.slow
