@@ -70,7 +70,7 @@ def test_what_run_sets_up(shared: SharedMachine) -> None:
         [
             line("run --rm -h here --domainname a.test busybox hostname", "here"),
             line("run --rm -h here busybox cat /etc/hostname", "here"),
-            line("run --rm --add-host db:10.1.2.3 busybox grep db /etc/hosts", r"10\.1\.2\.3\s+db"),
+            line("run --rm --add-host db:10.1.2.3 busybox grep -w db /etc/hosts", r"10\.1\.2\.3\s+db"),
             line("run --rm --dns 192.0.2.53 --dns-search a.test busybox cat /etc/resolv.conf", ".*192.0.2.53.*"),
             line(
                 f"run --rm -e A=b --env-file {shared.root}/env busybox env", ".*A=b.*FROM_FILE=1.*|.*FROM_FILE=1.*A=b.*"
