@@ -84,35 +84,6 @@ class Engine(CoreEngine):
 
 
 @asynccontextmanager
-async def open_with_containers(
-    *,
-    data_root: Path | str = DATA_ROOT,
-    exec_root: Path | str = EXEC_ROOT,
-    namespace: Path | str | None = None,
-    config: Config | None = None,
-    surroundings: Surroundings = SURROUNDINGS,
-    runtime: str = "",
-    data_plane: DataPlane = DataPlane.LOCAL,
-) -> AsyncIterator[tuple[Engine, Containers]]:
-    """The engine of a data root, as `Engine.open` opens it, and the containers that run in its sandboxes.
-
-    `runtime` is the name or path of an OCI runtime; empty takes the best that works on this machine. A remote
-    `data_plane` goes on when the block ends: it answers names and relays ports until the next one takes over.
-    """
-    opened = open_with_images(
-        data_root=data_root,
-        exec_root=exec_root,
-        namespace=namespace,
-        config=config,
-        surroundings=surroundings,
-        runtime=runtime,
-        data_plane=data_plane,
-    )
-    async with opened as (engine, containers, _):
-        yield engine, containers
-
-
-@asynccontextmanager
 async def open_with_images(
     *,
     data_root: Path | str = DATA_ROOT,
@@ -124,8 +95,10 @@ async def open_with_images(
     data_plane: DataPlane = DataPlane.LOCAL,
     insecure_registries: Collection[str] = (),
 ) -> AsyncIterator[tuple[Engine, Containers, Images]]:
-    """As `open_with_containers`, with the images that containers are made from.
+    """The engine of a data root, as `Engine.open` opens it, containers in its sandboxes, and what they are made from.
 
+    `runtime` is the name or path of an OCI runtime; empty takes the best that works on this machine. A remote
+    `data_plane` goes on when the block ends: it answers names and relays ports until the next one takes over.
     `insecure_registries` (`host:port`, or prefixes of addresses) may speak plain HTTP, or TLS with any certificate.
     """
     parts = _parts(data_root, exec_root, namespace, config or Config(), surroundings, data_plane)

@@ -14,7 +14,7 @@ from linkspan.lab.hosts import Host, Lab, lab
 from linkspan.model.containers import Container, CreateContainer, ExecRequest, Status
 from linkspan.model.errors import NotFoundError
 from linkspan.model.events import Event
-from linkspan.wiring import open_kernel, open_with_containers
+from linkspan.wiring import open_kernel, open_with_images
 
 BUSYBOX = Path("/bin/busybox")
 APPLETS = (
@@ -57,8 +57,8 @@ class ContainerHost:
 
     async def open(self) -> None:
         """Start; what ran before is taken over."""
-        self.engine, self.containers = await self._opened.enter_async_context(
-            open_with_containers(data_root=self.data_root, exec_root=self.exec_root, namespace=self.machine.namespace)
+        self.engine, self.containers, _ = await self._opened.enter_async_context(
+            open_with_images(data_root=self.data_root, exec_root=self.exec_root, namespace=self.machine.namespace)
         )
         listening = self.engine.events()
         tasks = await self._opened.enter_async_context(asyncio.TaskGroup())

@@ -16,7 +16,7 @@ from linkspan.engine.core import Engine
 from linkspan.kernel.linux import LinuxKernel
 from linkspan.model.containers import CreateContainer, ExecRequest
 from linkspan.store.sqlite import SqliteStore
-from linkspan.wiring import open_with_containers
+from linkspan.wiring import open_with_images
 
 WATCHED: tuple[tuple[type[Any], tuple[str, ...]], ...] = (
     (LinuxKernel, ("spawn", "mount_overlay", "unmount", "remove_cgroup")),
@@ -52,10 +52,8 @@ class Fate:
 
 async def live(root: Path, namespace: Path, fate: Fate) -> None:
     """Create, start, exec, stop, start again, remove by force; and one that removes itself."""
-    async with open_with_containers(data_root=root / "data", exec_root=root / "exec", namespace=namespace) as (
-        _,
-        containers,
-    ):
+    async with open_with_images(data_root=root / "data", exec_root=root / "exec", namespace=namespace) as opened:
+        _, containers, _ = opened
         fate.armed = True
         rootfs = str(root / "rootfs")
         await containers.create(CreateContainer("doomed", rootfs, ("sleep", "1000"), publish=("8080:80",)))
