@@ -40,12 +40,13 @@ ROOMS = {
         "it sees the world through its own protocols, so that a fake world can stand in",
         packages="msgspec",
     ),
+    "tasks": room("", "how work outlives its caller is the same whatever the work: it knows nobody's"),
     "containers": room(
-        "model plan engine",
+        "model plan engine tasks",
         "it builds on the engine's facade; what it needs of the machine and the store it says in its own protocols",
     ),
     "images": room(
-        "model",
+        "model tasks",
         "an image is the same whoever uses it: it knows nothing of containers and networks",
         packages="msgspec",
     ),

@@ -28,7 +28,6 @@ from linkspan.containers.register import Life
 from linkspan.containers.signals import signal_number
 from linkspan.containers.starting import Starter
 from linkspan.containers.stopping import Stopper
-from linkspan.containers.tasks import Tasks
 from linkspan.containers.watching import Watcher
 from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
@@ -36,6 +35,7 @@ from linkspan.model.containers import Abilities, Container, CreateContainer, Exe
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.resources import Resources, RestartPolicy
+from linkspan.tasks import Tasks
 
 CONDITIONS = ("not-running", "next-exit", "removed")
 """What one can wait for."""

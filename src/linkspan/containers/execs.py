@@ -16,11 +16,11 @@ from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.register import Life
 from linkspan.containers.spec import exec_process
 from linkspan.containers.starting import write_json
-from linkspan.containers.tasks import Tasks
 from linkspan.containers.trees import remove_tree
 from linkspan.containers.users import find_user
 from linkspan.model.containers import Exec, ExecRequest, Status
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
+from linkspan.tasks import Tasks
 
 START_SECONDS = 10.0
 """How long a resize waits for the start of the process (Docker's number)."""

@@ -13,8 +13,8 @@ from linkspan.containers.recovery import Found
 from linkspan.containers.register import Life, settle
 from linkspan.containers.restarting import Restarts, starts_with_us
 from linkspan.containers.starting import Starter
-from linkspan.containers.tasks import Tasks
 from linkspan.model.containers import Status
+from linkspan.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

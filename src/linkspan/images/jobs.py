@@ -1,15 +1,15 @@
 """Work that several callers follow: one transfer of an image, whoever asks for it at the same time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from linkspan.model.images import ImageProgress
+from linkspan.tasks import Tasks, settle
 
 Say: TypeAlias = Callable[[ImageProgress], None]
-Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
@@ -36,35 +36,20 @@ class Jobs:
     """The work that is being done."""
 
     def __init__(self) -> None:
-        self._group: asyncio.TaskGroup | None = None
+        self._tasks = Tasks()
         self._jobs: dict[Hashable, _Job] = {}
+        self.carry_out = self._tasks.carry_out
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Take work while the block runs. What is followed ends with it; what is carried out is finished."""
-        failure: BaseException | None = None
-        async with asyncio.TaskGroup() as self._group:
+        async with self._tasks.open():
             try:
                 yield
-            except BaseException as error:  # noqa: BLE001 - raised again below, as itself and not in a group
-                failure = error
-            for job in self._jobs.values():
-                if job.task is not None:
-                    job.task.cancel()
-        self._group = None
-        if failure is not None:
-            raise failure
-
-    async def carry_out(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
-        """Do `work` to its end, and wait for it as long as the caller is not cancelled."""
-        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._tasks.create_task(_settle(work, done), name=name)
-        return await asyncio.shield(done)
-
-    @property
-    def _tasks(self) -> asyncio.TaskGroup:
-        assert self._group is not None, "images are used inside `running()`"
-        return self._group
+            finally:
+                for job in self._jobs.values():
+                    if job.task is not None:
+                        job.task.cancel()
 
     async def follow(
         self, key: Hashable, start: Callable[[Say], Awaitable[None]]
@@ -93,28 +78,12 @@ class Jobs:
 
         async def work() -> None:
             try:
-                await _settle(whole(), job.done)
+                await settle(whole(), job.done)
             finally:
                 if self._jobs.get(key) is job:
                     del self._jobs[key]
                 job.end()
 
         self._jobs[key] = job
-        job.task = self._tasks.create_task(work(), name="transfer an image")
+        job.task = self._tasks.task(work(), "transfer an image")
         return job
-
-
-async def _settle(work: Coroutine[Any, Any, Result], done: "asyncio.Future[Result]") -> None:
-    """Hand the outcome to whoever waits; an error must not end the group."""
-    try:
-        result = await work
-    except asyncio.CancelledError:
-        done.cancel()
-        raise
-    except Exception as error:  # noqa: BLE001 - handed to whoever waits
-        if not done.cancelled():
-            done.set_exception(error)
-            done.exception()  # nobody may be left to look at it
-    else:
-        if not done.cancelled():
-            done.set_result(result)

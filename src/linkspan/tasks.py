@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class Tasks:
-    """Runs work in a task group: a caller who is cancelled does not leave a container half started."""
+    """Runs work in a task group: a caller who is cancelled does not leave things half done."""
 
     def __init__(self) -> None:
         self._group: asyncio.TaskGroup | None = None
@@ -40,10 +40,18 @@ class Tasks:
 
     def started(self, work: Coroutine[Any, Any, Result], name: str) -> "asyncio.Future[Result]":
         """Start `work`; the future has its outcome, an error included."""
-        assert self._group is not None, "containers are used inside `running()`"
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._group.create_task(_settle(work, done), name=name)
+        self._group_in_use.create_task(settle(work, done), name=name)
         return done
+
+    def task(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        """A task that can be cancelled, for work that deals with its errors by itself."""
+        return self._group_in_use.create_task(work, name=name)
+
+    @property
+    def _group_in_use(self) -> asyncio.TaskGroup:
+        assert self._group is not None, "containers and images are used inside `running()`"
+        return self._group
 
     async def carry_out(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
         """Do `work` to its end, and wait for it as long as the caller is not cancelled."""
@@ -55,7 +63,8 @@ def _report(name: str, done: "asyncio.Future[Any]") -> None:
         log.error("%s: unexpected %r", name, error, exc_info=error)
 
 
-async def _settle(work: Coroutine[Any, Any, Result], done: "asyncio.Future[Result]") -> None:
+async def settle(work: Coroutine[Any, Any, Result], done: "asyncio.Future[Result]") -> None:
+    """Hand the outcome to whoever waits; an error must not end the group."""
     try:
         result = await work
     except asyncio.CancelledError:
