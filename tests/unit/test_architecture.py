@@ -60,7 +60,7 @@ ROOMS = {
     ),
     "lab": room("model plan engine wiring linkspan", "tests and demos use what every library user has"),
     "wiring": room(
-        "model plan kernel store engine dataplane containers images",
+        "model plan kernel store engine dataplane containers images tasks",
         "the composition root: the one place where real parts are chosen",
     ),
     "daemon": room(
