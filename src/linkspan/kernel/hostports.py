@@ -186,7 +186,9 @@ class HostPorts:
                     self._deafen(held)
                 else:
                     _undeafen(held)
-                if port.protocol is not Protocol.UDP and port.relay is not None:
+                if port.protocol is Protocol.UDP:
+                    continue
+                if port.relay is not None:
                     held.listen(_BACKLOG)
                 elif not _listens(port):
                     _stop_listening(held)

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -74,6 +75,18 @@ def test_a_port_with_connections_in_time_wait_can_be_held(machine: LinuxMachine,
         assert client.recv(1) == b""
     assert machine.run("ss --no-header --tcp --numeric state time-wait 'sport = :8080'")
     machine.add(port(8080, "0.0.0.0" if family == socket.AF_INET else "::"))
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_of_any_protocol_is_given_to_the_relay_and_taken_from_it(
+    machine: LinuxMachine, address: str, protocol: Protocol
+) -> None:
+    held = port(8080, address, protocol)
+    relayed = replace(held, relay=(ip_address("172.17.0.2"), held.ports))
+    machine.add(held)
+    machine.apply(Operation(Verb.REPLACE, relayed, held))
+    machine.apply(Operation(Verb.REPLACE, held, relayed))
 
 
 def test_an_address_the_host_does_not_have_is_refused(machine: LinuxMachine) -> None:
