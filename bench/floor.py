@@ -19,7 +19,7 @@ attach            bind the host port, listen, attach a filter · one nft element
 detach            delete the pair · close the netlink socket, unmount, unlink · delete the element · close the port ·
                   read the tracked connections once, to find those of an address that is gone
 create a network  read the routes, which the subnet must not overlap · four nft elements · bridge with its settings;
-                  alias, MTU; address; up · one setting
+                  alias, MTU; address; up · two settings
 remove a network  delete the bridge · delete the elements
 
 The clock runs on the thread itself, so handing work to it is not counted.
@@ -151,7 +151,7 @@ class Wires:
     delete: bytes
     make: bytes
     unlink: bytes
-    setting: str
+    settings: tuple[tuple[str, bytes], ...]
 
     @classmethod
     def prepare(cls, number: int) -> "Wires":
@@ -168,7 +168,11 @@ class Wires:
             (RTM_NEWLINK, 0, link(up=True) + text(IFNAME, name)),
         )
         unlink = batch((RTM_DELLINK, 0, link(index=index)))
-        return cls(name, index, gateway, add, delete, made, unlink, f"/proc/sys/net/ipv4/conf/{name}/route_localnet")
+        settings = (
+            (f"/proc/sys/net/ipv4/conf/{name}/route_localnet", b"1"),
+            (f"/proc/sys/net/ipv6/conf/{name}/accept_ra", b"0"),
+        )
+        return cls(name, index, gateway, add, delete, made, unlink, settings)
 
 
 class Floor:
@@ -240,7 +244,8 @@ class Floor:
         system.dump(self._host, _LIST_ROUTES)
         self._nft.run(network.add)
         system.exchange(self._host, network.make, 4)
-        _write(network.setting, b"1")
+        for setting, value in network.settings:
+            _write(setting, value)
 
     def remove_network(self, network: Wires) -> float:
         """A bridge from ready to nothing."""

@@ -6,7 +6,16 @@ from typing import Any
 from linkspan.engine.decisions import Context, Decision, describe, pairs, well_typed
 from linkspan.engine.options import read_options
 from linkspan.engine.records import label_records
-from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version, contains, parse_address, parse_network
+from linkspan.model.addressing import (
+    IPV6_MIN_MTU,
+    VERSIONS,
+    IPAddress,
+    IPNetwork,
+    Version,
+    contains,
+    parse_address,
+    parse_network,
+)
 from linkspan.model.config import Config
 from linkspan.model.errors import ConflictError, ExhaustedError, ForbiddenError, InvalidError, NotFoundError
 from linkspan.model.names import check_name
@@ -77,9 +86,9 @@ def bridge_network(context: Context, request: CreateNetwork, *, predefined: bool
     id = context.surroundings.new_id()
     settings: dict[str, Any] = {"name": f"br-{id[:12]}"} | read_options(request.options)
     _check_bridge_name(context, settings["name"])
-    if request.ipv6 and settings.get("mtu") is not None and settings["mtu"] < 1280:
+    if request.ipv6 and settings.get("mtu") is not None and settings["mtu"] < IPV6_MIN_MTU:
         raise InvalidError(
-            "an IPv6 network needs an MTU of at least 1280 (RFC 8200)",
+            f"an IPv6 network needs an MTU of at least {IPV6_MIN_MTU} (RFC 8200)",
             field="com.docker.network.driver.mtu",
             value=settings["mtu"],
         )

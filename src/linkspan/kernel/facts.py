@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 from linkspan.kernel import files, rtnl
+from linkspan.kernel.links import ipv6_exists
 from linkspan.kernel.netlink import Socket
 from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
 from linkspan.model.ports import PortRange
@@ -35,12 +36,13 @@ def host_facts(netlink: Socket, engine: str) -> HostFacts:
         reserved=parse_port_list(files.read(f"{_PORTS}/ip_local_reserved_ports")),
         bridge_netfilter=all(_read(path).strip() == "1" for path in _BRIDGE_NETFILTER),
         forwards=tuple(version for version in VERSIONS if _read(_FORWARDING[version]).strip() == "1"),
-        ipv6=_has_ipv6(),
+        has_ipv6=ipv6_exists(),
+        ipv6=_listens_on_ipv6(),
         sctp=_has_sctp(),
     )
 
 
-def _has_ipv6() -> bool:
+def _listens_on_ipv6() -> bool:
     """Whether [::1] can be listened on (Docker's `IsV6Listenable`)."""
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:

@@ -19,12 +19,11 @@ from linkspan.kernel.netlink import NetlinkError, Request, Socket
 from linkspan.kernel.outcome import Outcome, failure, tolerated
 from linkspan.kernel.rtnl import Link
 from linkspan.kernel.sockets import Sockets
+from linkspan.model.addressing import IPV6_MIN_MTU
 from linkspan.plan.objects import HOST, Address, Bridge, Route, Up, Veth, mark_engine
 from linkspan.plan.operations import Operation, Verb
 
 RtnlObject: TypeAlias = Bridge | Veth | Address | Up | Route
-
-_IPV6_MIN_MTU = 1280
 
 
 def in_namespace(item: RtnlObject) -> str:
@@ -162,7 +161,7 @@ class Run:
     def _add_bridge(self, bridge: Bridge) -> Iterator[Request]:
         self._require_free(bridge.name)
         # The MTU of a bridge follows that of its ports until it is changed once: so it is made with another one.
-        yield rtnl.new_bridge(bridge.name, bridge.mac, bridge.mtu + 1 if bridge.mtu < _IPV6_MIN_MTU else bridge.mtu - 1)
+        yield rtnl.new_bridge(bridge.name, bridge.mac, bridge.mtu + 1 if bridge.mtu < IPV6_MIN_MTU else bridge.mtu - 1)
         yield rtnl.set_link(bridge.name, rtnl.alias(bridge.owner), rtnl.mtu(bridge.mtu))
 
     def _set_bridge(self, bridge: Bridge) -> Iterator[Request]:
@@ -178,7 +177,7 @@ class Run:
         self._descriptors.append(namespace)  # it has to be open when the request is sent
         yield rtnl.new_veth(veth.name, bridge, veth.mtu, peer=veth.peer, peer_mac=veth.mac, peer_namespace=namespace)
         settings = [rtnl.alias(veth.owner), rtnl.port(hairpin=veth.hairpin, isolated=veth.isolated)]
-        if ipv6_exists() and veth.mtu >= _IPV6_MIN_MTU:
+        if ipv6_exists() and veth.mtu >= IPV6_MIN_MTU:
             settings.append(rtnl.no_automatic_address())
         yield rtnl.set_link(veth.name, *settings, up=up)
 

@@ -19,6 +19,8 @@ IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 VERSIONS: tuple[Version, Version] = (4, 6)
 _PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}")
+IPV6_MIN_MTU = 1280
+"""Links with less have no IPv6 (RFC 8200 §5)."""
 LOOPBACK_6 = IPv6Address("::1")
 UNSPECIFIED: dict[Version, IPAddress] = {4: IPv4Address(0), 6: IPv6Address(0)}
 

@@ -31,8 +31,8 @@ class HostFacts:
     `routes` are on-link prefixes, `resolvers` the host's name servers; a new network overlaps neither.
     `ephemeral` is `net.ipv4.ip_local_port_range`; `reserved` is `ip_local_reserved_ports`. `bridge_netfilter` says
     whether frames that are bridged pass the IP hooks too, in both families. `forwards` are the families that the host
-    forwards anyway. `ipv6` says whether sockets of the host can listen on IPv6 addresses, `sctp` whether the kernel has
-    sockets for SCTP.
+    forwards anyway. `has_ipv6` says whether the kernel has IPv6 at all, `ipv6` whether sockets of the host can listen
+    on IPv6 addresses, `sctp` whether the kernel has sockets for SCTP.
     """
 
     routes: tuple[IPNetwork, ...] = ()
@@ -41,6 +41,7 @@ class HostFacts:
     reserved: tuple[PortRange, ...] = ()
     bridge_netfilter: bool = False
     forwards: tuple[Version, ...] = VERSIONS
+    has_ipv6: bool = True
     ipv6: bool = False
     sctp: bool = False
 

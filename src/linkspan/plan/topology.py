@@ -8,9 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from linkspan.model.addressing import LOOPBACK_6, VERSIONS, IPAddress, IPInterface, IPNetwork, Version, interface
+from linkspan.model.addressing import (
+    IPV6_MIN_MTU,
+    LOOPBACK_6,
+    VERSIONS,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Version,
+    interface,
+)
 from linkspan.model.config import Config
-from linkspan.model.networks import Network
+from linkspan.model.networks import BridgeSettings, Network
 from linkspan.model.ports import PortBinding, PortRange, Protocol
 from linkspan.model.sandboxes import Endpoint, Mode, Sandbox
 from linkspan.model.state import Change, State
@@ -113,7 +122,7 @@ class Planner:
     icc are kept apart by isolation; isolated ports would also refuse what NAT turns back to a bridge with it.
 
     `forwards` are the families that the host forwards: for the others NAT leads nowhere, and the relay carries
-    everything. `sctp` says whether it can carry SCTP.
+    everything. `sctp` says whether it can carry SCTP. `has_ipv6` says whether the kernel has IPv6 at all.
     """
 
     engine: str
@@ -122,6 +131,7 @@ class Planner:
     bridge_netfilter: bool = False
     forwards: tuple[Version, ...] = VERSIONS
     sctp: bool = False
+    has_ipv6: bool = True
 
     def on(self, facts: HostFacts) -> "Planner":
         """The planner for a host as it is."""
@@ -130,6 +140,7 @@ class Planner:
             bridge_netfilter=facts.bridge_netfilter,
             forwards=VERSIONS if self.config.ip_forward else facts.forwards,
             sctp=facts.sctp,
+            has_ipv6=facts.has_ipv6,
         )
 
     def base(self) -> Iterator[KernelObject]:
@@ -149,7 +160,7 @@ class Planner:
         yield Up(HOST, bridge.name)
         for subnet in network.subnets:
             yield Address(HOST, bridge.name, interface(subnet.gateway, subnet.prefix.prefixlen))
-        yield from self._settings(network, bridge.name)
+        yield from self._settings(network, bridge)
         prefixes = tuple(subnet.prefix for subnet in network.subnets)
         yield from self.firewall.zone(
             Zone(bridge.name, prefixes, network.internal, bridge.icc, bridge.masquerade, owner)
@@ -157,14 +168,18 @@ class Planner:
         if self.config.names and network.answers_names:
             yield zone(network, self.config.host_gateway, owner)
 
-    def _settings(self, network: Network, link: str) -> Iterator[KernelObject]:
+    def _settings(self, network: Network, bridge: BridgeSettings) -> Iterator[KernelObject]:
+        link = bridge.name
         if network.subnet(4) and not network.internal and self.firewall.hairpin:
             # 127.0.0.1:PORT of the host is routed out of the bridge only with this; the firewall keeps 127/8 from
             # coming in by it.
             yield Sysctl(HOST, f"net.ipv4.conf.{link}.route_localnet", "1", link)
+        if self.has_ipv6 and (bridge.mtu or DEFAULT_MTU) >= IPV6_MIN_MTU:
+            # On IPv4 networks too: a router advertisement that a sandbox forges would give the host an address, and a
+            # default route to the sandbox (CVE-2020-13401).
+            yield Sysctl(HOST, f"net.ipv6.conf.{link}.accept_ra", "0", link)
         if network.subnet(6):
             yield Sysctl(HOST, f"net.ipv6.conf.{link}.disable_ipv6", "0", link)
-            yield Sysctl(HOST, f"net.ipv6.conf.{link}.accept_ra", "0", link)
             # The bridge asks for neighbours from its link-local address; while that is tentative (up to 2 s measured
             # after the first port comes up), the first packets towards sandboxes wait.
             yield Sysctl(HOST, f"net.ipv6.conf.{link}.accept_dad", "0", link)

@@ -107,6 +107,46 @@ async def test_forged_frames_do_not_reach_ports_published_on_127_0_0_1(world: Wo
                     private.recv(64)
 
 
+@pytest.mark.parametrize("family", ["ipv4", "both"])
+async def test_the_machine_takes_no_route_from_a_forged_router_advertisement(world: World, family: str) -> None:
+    """CVE-2020-13401: with NET_RAW a sandbox would become the machine's way to the IPv6 internet."""
+    await world.open(ip_forward=False)
+    for name, value in {"default.accept_ra": "1", "all.forwarding": "0"}.items():  # as Linux has them by default
+        world.machine.sysctl(f"net.ipv6.conf.{name}", value)
+    network = await world.network("shop", ipv6=family == "both", options={"com.docker.network.bridge.name": "shop0"})
+    box = await world.box("web", "shop")
+    gateway = str(network.subnets[0].gateway)
+    with bound(world.machine, gateway, 9999, "udp") as canary:
+        assert await pings(box, gateway)
+
+        async def routes_after_an_advertisement() -> str:
+            advertise(box, "eth0")
+            forge(box, "eth0", box.v4, gateway, 9999)
+            assert await arrives(canary)  # what was sent before has been dealt with, too
+            return await world.machine.run("ip", "-6", "route", "show", "dev", "shop0", "proto", "ra")
+
+        assert await routes_after_an_advertisement() == ""
+        # The frame is one that would be believed.
+        world.machine.sysctl("net.ipv6.conf.shop0.accept_ra", "1")
+        assert "default via fe80::bad" in await routes_after_an_advertisement()
+
+
+def advertise(box: Box, link: str) -> None:
+    """Tell all nodes of the link that a router is here."""
+    source, nodes = (socket.inet_pton(socket.AF_INET6, text) for text in ("fe80::bad", "ff02::1"))
+    body = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+    summed = source + nodes + struct.pack("!II", len(body), socket.IPPROTO_ICMPV6) + body
+    body = body[:2] + struct.pack("!H", checksum(summed)) + body[4:]
+    packet = struct.pack("!IHBB", 6 << 28, len(body), socket.IPPROTO_ICMPV6, 255) + source + nodes + body
+
+    def send() -> None:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind((link, ETH_P_ALL))
+            raw.send(bytes.fromhex("333300000001") + raw.getsockname()[4] + b"\x86\xdd" + packet)
+
+    box.visit(send)
+
+
 async def arrives(receiver: socket.socket) -> bytes:
     """The next datagram."""
     return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(receiver, 64), 5)
@@ -137,7 +177,11 @@ def datagram(source: str, destination: str, port: int) -> bytes:
     udp = struct.pack("!HHHH", 4444, port, 8 + 5, 0) + b"hello"  # no checksum: IPv4 allows it
     ends = socket.inet_aton(source) + socket.inet_aton(destination)
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, socket.IPPROTO_UDP, 0) + ends
-    total = sum(struct.unpack("!10H", head))
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + udp
+
+
+def checksum(data: bytes) -> int:
+    """Of the internet (RFC 1071), of an even number of bytes."""
+    total = sum(int.from_bytes(data[place : place + 2]) for place in range(0, len(data), 2))
     total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    return head[:10] + struct.pack("!H", 0xFFFF ^ total) + head[12:] + udp
+    return 0xFFFF ^ ((total & 0xFFFF) + (total >> 16))

@@ -30,6 +30,7 @@ from linkspan.plan.objects import (
     mark,
     mark_engine,
 )
+from linkspan.plan.observation import HostFacts
 from linkspan.plan.operations import apply, undo
 from linkspan.plan.topology import Planner, active_bindings, gateway_endpoint
 from tests.support.firewall import SmallFirewall
@@ -157,6 +158,20 @@ def test_an_internal_network_has_no_way_in_by_loopback() -> None:
     settings = {item.name for item in objects(scene) if isinstance(item, Sysctl)}
     assert f"net.ipv4.conf.{network.bridge.name}.route_localnet" not in settings
     assert "net.ipv4.conf.docker0.route_localnet" in settings
+
+
+@pytest.mark.parametrize(
+    ("mtu", "has_ipv6", "expected"), [("1280", True, "0"), ("1279", True, None), ("1500", False, None)]
+)
+def test_a_bridge_that_could_have_ipv6_believes_no_router_advertisement(
+    mtu: str, has_ipv6: bool, expected: str | None
+) -> None:
+    scene = Scene()
+    network = scene.do(CreateNetwork("four", options={"com.docker.network.driver.mtu": mtu}))
+    assert network.bridge is not None
+    planned = planner().on(HostFacts(has_ipv6=has_ipv6)).network(network)
+    values = {item.name: item.value for item in planned if isinstance(item, Sysctl)}
+    assert values.get(f"net.ipv6.conf.{network.bridge.name}.accept_ra") == expected
 
 
 def test_without_ip_forward_no_forwarding_is_switched_on() -> None:
