@@ -30,6 +30,7 @@ from linkspan.model.images import ImageUse
 from linkspan.plan.firewall import Firewall
 from linkspan.plan.iptables import Iptables
 from linkspan.plan.nftables import Nftables
+from linkspan.store.locking import lock
 from linkspan.store.sqlite import SqliteStore
 
 DATA_ROOT = Path("/var/lib/linkspan")
@@ -76,7 +77,7 @@ class Engine(CoreEngine):
         `namespace` is the network namespace that plays the host, by default the process's own. Whatever was changed by
         others since the last time is repaired, and listed in `healed`.
 
-        Raises `ConflictError` when another engine owns the data root or the bridge, `UnavailableError` when a
+        Raises `ConflictError` when another engine owns a root or the bridge, `UnavailableError` when a
         privilege, program or kernel feature is missing.
         """
         async with _parts(data_root, exec_root, namespace, config or Config(), surroundings) as (engine, _, _):
@@ -156,6 +157,8 @@ async def _parts(
     async with AsyncExitStack() as stack:
         store = await SqliteStore.open(Path(data_root), new_id=surroundings.new_id)
         stack.push_async_callback(store.close)
+        # What is pinned there, and the data plane of it, carry no mark: they are taken for this engine's.
+        stack.callback(os.close, await lock(Path(exec_root, "engine.lock"), field="exec_root", mode=0o755))
         kernel = await open_kernel(
             namespace=Path(namespace) if namespace is not None else None,
             exec_root=Path(exec_root),

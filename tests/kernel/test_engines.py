@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from linkspan import CreateNetwork, CreateSandbox
+from linkspan.model.errors import ConflictError
 from tests.support.packets import ask
 from tests.support.world import IPTABLES_NAT, NFTABLES, World
 
@@ -34,3 +35,19 @@ async def test_engines_work_at_the_same_time_and_see_nothing_of_each_other(tmp_p
     assert other_answer is not None
     assert len(veths) == len(other_veths) == 6
     assert not veths & other_veths
+
+
+@pytest.mark.slow
+async def test_an_exec_root_belongs_to_one_engine_at_a_time(tmp_path: Path) -> None:
+    """Pins carry no mark: a second engine would take those of the first for leftovers of its own."""
+    async with World(tmp_path / "one", NFTABLES) as one, World(tmp_path / "two", NFTABLES) as two:
+        await one.open()
+        await one.box("web")
+        pins = one.pins()
+        two.exec_root = one.exec_root
+        with pytest.raises(ConflictError, match="in use by another engine") as refusal:
+            await two.open()
+        assert refusal.value.field == "exec_root"
+        assert one.pins() == pins
+        await one.close()
+        await two.open()

@@ -7,33 +7,27 @@ SQLite runs on a thread of its own, so that a checkpoint that waits for the disk
 """
 
 import asyncio
-import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from linkspan.model.containers import Container
-from linkspan.model.errors import ConflictError, LinkspanError, UnavailableError
+from linkspan.model.errors import LinkspanError
 from linkspan.model.images import Image
 from linkspan.model.networks import Network
 from linkspan.model.sandboxes import Sandbox
 from linkspan.model.state import Change, State
 from linkspan.model.volumes import Volume
 from linkspan.store.documents import DocumentError, decode, encode
+from linkspan.store.locking import lock
 
 Result = TypeVar("Result")
 
 FORMAT = 1
 """Version of the tables and documents (`PRAGMA user_version`)."""
-
-_HEIR_SECONDS, _HEIR_PAUSE = 10.0, 0.005
-"""How long, and how often, a lock is waited for that only a child of a dead process can have."""
-_NAME_SIZE = 16
-"""Bytes that hold a process id."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY) STRICT;
@@ -76,15 +70,15 @@ class SqliteStore:
 
         Raises `ConflictError` when another process has it open, `UnavailableError` when it cannot be written.
         """
-        lock = await _lock(data_root)
+        held = await lock(data_root / "lock", field="data_root", mode=0o710)
         thread = ThreadPoolExecutor(1, "linkspan-store")
         try:
             database, engine_id = await _on(thread, lambda: _connect(data_root / "state.db", new_id))
         except BaseException:
             thread.shutdown()
-            os.close(lock)
+            os.close(held)
             raise
-        return cls(database, thread, lock, engine_id)
+        return cls(database, thread, held, engine_id)
 
     async def load(self) -> State:
         """Everything remembered; `DocumentError` when a document is damaged or refers to one that is missing."""
@@ -178,67 +172,23 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Close the database and let other processes have the data root."""
-        await _on(self._thread, self._database.close)
-        self._thread.shutdown()
-        os.close(self._lock)
+        try:
+            await _on(self._thread, self._database.close)
+        finally:
+            self._thread.shutdown()
+            os.close(self._lock)
 
 
 async def _on(thread: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
     try:
         return await asyncio.get_running_loop().run_in_executor(thread, work)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise StoreError(f"the state database failed: {error}", hint="is the disk full or read-only?") from error
 
 
-async def _lock(data_root: Path) -> int:
-    """An exclusive lock on the data root, held by the descriptor and so released by the kernel when we die.
-
-    It may take a moment longer: a child that we forked just before, and that is not yet the program it was forked for,
-    has the descriptor too. It has our sockets as well, which the next of us wants to bind, so that one waits for it.
-    The file names the process that has the lock: while that one lives, the lock is refused at once.
-    """
-    descriptor = _lock_file(data_root)
-    try:
-        deadline = time.monotonic() + _HEIR_SECONDS
-        while not _try_to_lock(descriptor):
-            if _holder_lives(descriptor) or time.monotonic() > deadline:
-                raise ConflictError(
-                    f"data root {data_root} is in use by another engine",
-                    field="data_root",
-                    value=str(data_root),
-                    hint="stop that engine, or give this one another data root",
-                )
-            await asyncio.sleep(_HEIR_PAUSE)  # that a lock is given up is no event
-        os.pwrite(descriptor, f"{os.getpid()}\n".ljust(_NAME_SIZE).encode(), 0)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _lock_file(data_root: Path) -> int:
-    try:
-        data_root.mkdir(parents=True, exist_ok=True, mode=0o710)
-        return os.open(data_root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UnavailableError(f"cannot use data root {data_root}: {error.strerror}", field="data_root") from error
-
-
-def _try_to_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holder_lives(descriptor: int) -> bool:
-    """Whether the process that the file names is there; so it is taken to be when none is named yet."""
-    name = os.pread(descriptor, _NAME_SIZE, 0).strip()
-    return not name.isdigit() or Path(f"/proc/{name.decode()}").exists()
-
-
 def _connect(path: Path, new_id: Callable[[], str]) -> tuple[sqlite3.Connection, str]:
+    # Environments of containers hold passwords, and the directory may have been made by somebody who lets everyone in.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     # The connection is used by the store's one thread only, and closed there.
     database = sqlite3.connect(path)
     try:

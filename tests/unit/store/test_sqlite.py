@@ -124,6 +124,20 @@ def test_a_data_root_is_made_with_its_parents_and_not_for_everybody(tmp_path: Pa
     assert root.stat().st_mode & 0o777 & ~0o710 == 0
 
 
+def test_what_is_remembered_is_for_its_owner_alone_whoever_made_the_data_root(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    def modes() -> set[int]:
+        return {file.stat().st_mode & 0o077 for file in tmp_path.iterdir()}
+
+    async def while_open() -> set[int]:
+        async with opened(tmp_path) as store:
+            await store.commit(everything(scene().state))
+            return modes()
+
+    assert asyncio.run(while_open()) == {0}
+
+
 def test_a_data_root_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
