@@ -122,10 +122,6 @@ class MemoryRegistry:
         }
         into.manifest.write_text(json.dumps(manifest))
 
-    async def extract_layout(self, archive: Path, into: Bundle) -> None:
-        await asyncio.sleep(0)
-        raise InvalidError("invalid archive: this registry reads no OCI archives")
-
     async def decompress(self, bundle: Bundle, into: Bundle, scratch: Path) -> None:
         await asyncio.sleep(0)
         raise InvalidError("invalid image: this registry decompresses nothing")

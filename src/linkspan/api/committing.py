@@ -2,12 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from aiohttp import web
 
 from linkspan.api.bodies.archives import CommittedBody
+from linkspan.api.bodies.containers import ContainerCreate
+from linkspan.api.bodies.resources import HealthConfig
 from linkspan.api.calls import Call, Route, answer
-from linkspan.api.limits import health_body
+from linkspan.api.defaults import completed, words
+from linkspan.api.limits import health_body, health_check
+from linkspan.api.publishing import exposed_ports
 from linkspan.api.query import truth
 from linkspan.api.registries import named
 from linkspan.model.containers import Container, Status
@@ -20,6 +25,7 @@ async def commit(call: Call) -> web.StreamResponse:
     container = rooms.containers.get(call.text("container"))
     wanted = container.wanted
     name = named(call.text("repo"), call.text("tag"))
+    config = with_config(await call.body(ContainerCreate), config_of(container))
     archives = rooms.containers.archives
     async with _still(call, container):
         opened = archives.layer(container.id) if wanted.image_id else archives.export(container.id)
@@ -28,7 +34,7 @@ async def commit(call: Call) -> web.StreamResponse:
                 stream,
                 name,
                 wanted.image_id,
-                config_of(container),
+                config,
                 changes=query.getall("changes", []),
                 message=call.text("comment"),
                 author=call.text("author"),
@@ -72,11 +78,32 @@ def config_of(container: Container) -> ImageConfig:
         exposed=tuple(wanted.exposed),
         volumes=tuple(mount.target for mount in wanted.mounts if mount.anonymous),
         stop_signal="" if wanted.stop_signal == "SIGTERM" else wanted.stop_signal,
-        healthcheck=None
-        if check is None
-        else ImageHealth(
-            tuple(check.test), check.interval, check.timeout, check.start_period, check.start_interval, check.retries
-        ),
+        healthcheck=None if check is None else _image_health(check),
+    )
+
+
+def with_config(body: ContainerCreate, config: ImageConfig) -> ImageConfig:
+    """What the client asks the image to have; where it asks for nothing, what the container has (`merge` in Docker)."""
+    asked = completed(body, config)
+    check = health_body(health_check(asked.healthcheck))
+    return replace(
+        config,
+        entrypoint=tuple(words(asked.entrypoint)),
+        cmd=tuple(words(asked.cmd)),
+        env=tuple(asked.env),
+        workdir=asked.working_dir,
+        user=asked.user,
+        labels=asked.labels,
+        exposed=exposed_ports(asked.exposed_ports),
+        volumes=tuple(asked.volumes),
+        stop_signal=asked.stop_signal,
+        healthcheck=None if check is None else _image_health(check),
+    )
+
+
+def _image_health(check: HealthConfig) -> ImageHealth:
+    return ImageHealth(
+        tuple(check.test), check.interval, check.timeout, check.start_period, check.start_interval, check.retries
     )
 
 
@@ -87,6 +114,7 @@ ROUTES = (
         commit,
         "Make an image of a container",
         {201: CommittedBody},
+        body=ContainerCreate,
         query={
             "container": "which",
             "repo": "name of the image",

@@ -136,15 +136,20 @@ def health_body(check: HealthCheck | None) -> HealthConfig | None:
     """A health check as it was asked for."""
     if check is None:
         return None
-    shell = list(check.argv[:2]) == ["/bin/sh", "-c"]
+    shell, usual = list(check.argv[:2]) == ["/bin/sh", "-c"], HealthCheck(())
     return HealthConfig(
         test=["CMD-SHELL", *check.argv[2:]] if shell else ["CMD", *check.argv],
-        interval=_nano(check.interval),
-        timeout=_nano(check.timeout),
+        interval=_asked(check.interval, usual.interval),
+        timeout=_asked(check.timeout, usual.timeout),
         start_period=_nano(check.start_period),
-        start_interval=_nano(check.start_interval),
-        retries=check.retries,
+        start_interval=_asked(check.start_interval, usual.start_interval),
+        retries=0 if check.retries == usual.retries else check.retries,
     )
+
+
+def _asked(seconds: float, usual: float) -> int:
+    """A time as Docker shows it: nothing where it is the usual one."""
+    return 0 if seconds == usual else _nano(seconds)
 
 
 def _nano(seconds: float) -> int:

@@ -1,6 +1,7 @@
 """Bodies of requests, decoded into types, and refused in Docker's words.
 
-As Docker's decoder does: unknown fields are ignored, null leaves a field as it is, no body is an empty object.
+As Docker's decoder does: unknown fields are ignored, null leaves a field as it is, no body and null are an empty
+object.
 """
 
 import re
@@ -47,7 +48,7 @@ def parse(data: bytes, kind: type[Body]) -> Body:
         reason = complaint(data) if data.strip() else "got EOF while reading request body"
         raise InvalidError(f"invalid JSON: {reason}", field="body") from error
     try:
-        return msgspec.convert(_without_nulls(value, field_names(kind)), kind)
+        return msgspec.convert(_without_nulls({} if value is None else value, field_names(kind)), kind)
     except msgspec.ValidationError as error:
         raise InvalidError(f"invalid JSON: {_mismatch(str(error), kind)}", field="body") from error
 

@@ -6,24 +6,27 @@ skopeo and podman read it as a docker archive.
 
 import asyncio
 import re
+import shutil
 import tarfile
 import zlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO
 
 import msgspec
 from msgspec import Struct, field
 
 from linkspan.images.adding import Adder, Contents, read_bundle
 from linkspan.images.files import Files
+from linkspan.images.layers import compression, opened
+from linkspan.images.layouts import INDEX, Layout
 from linkspan.images.ports import Bundle, Transport
 from linkspan.images.register import Register
 from linkspan.model.errors import InvalidError
-from linkspan.model.images import Image, Loaded
+from linkspan.model.images import Image, Loaded, Platform
 from linkspan.model.references import Reference, parse_reference
 
 _CHUNK = 1 << 20
@@ -48,23 +51,25 @@ class Loader:
     register: Register
     transport: Transport
     adder: Adder
+    platform: Platform
 
     async def load(self, archive: Path, scratch: Path) -> Sequence[Loaded]:
-        """Every image of an archive, or an `InvalidError` and none. The archive is in `scratch`."""
-        entries = await asyncio.to_thread(_entries, archive)
+        """Every image of an archive, compressed or not, or an `InvalidError` and none. The archive is in `scratch`."""
+        archive = await asyncio.to_thread(_plain, archive)
+        entries = await asyncio.to_thread(_entries, archive, self.platform)
         found: list[tuple[Contents, tuple[Reference, ...], Path]] = []
-        for index, (names, id) in enumerate(entries):
+        for index, entry in enumerate(entries):
             place = scratch / f"image{index}"
             place.mkdir()
             bundle = Bundle(place / "bundle")
-            if names is None:
-                await self.transport.extract_layout(archive, bundle)
+            if entry.manifest:
+                await asyncio.to_thread(_extract, archive, entry.manifest, bundle)
             else:
                 await self.transport.extract(archive, index, bundle)
             contents = read_bundle(bundle)
-            if id not in ("", contents.id):
-                raise InvalidError(f"invalid archive: the configuration of {id} has another digest", field="body")
-            found.append((contents, names or (), place))
+            if entry.id not in ("", contents.id):
+                raise InvalidError(f"invalid archive: the configuration of {entry.id} has another digest", field="body")
+            found.append((contents, entry.names, place))
         with ExitStack() as pins:
             for contents, _, _ in found:
                 pins.enter_context(self.files.pinned(contents.digests))
@@ -77,22 +82,51 @@ class Loader:
         return Loaded(await self.register.put(image, names, self.adder.now()), names, renamed)
 
 
-_Found: TypeAlias = tuple[tuple[Reference, ...] | None, str]
-"""The names of an image in an archive (None: OCI archives have none), and its id where the archive says it."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An image in an archive: its names, its id where the archive says it, and its manifest where it is OCI's."""
+
+    names: tuple[Reference, ...]
+    id: str = ""
+    manifest: str = ""
 
 
-def _entries(archive: Path) -> list[_Found]:
+def _plain(archive: Path) -> Path:
+    """The archive that is inside, if it is compressed: Debian's skopeo reads no others."""
+    if compression(archive) == "":
+        return archive
+    target = archive.with_name("plain.tar")
+    with _reading(), opened(archive) as packed, target.open("wb") as plain:
+        shutil.copyfileobj(packed, plain, _CHUNK)
+    archive.unlink()
+    return target
+
+
+def _entries(archive: Path, platform: Platform) -> list[_Found]:
     """The images of an archive."""
+    with _reading(), tarfile.open(archive, "r:") as tar:
+        if (index := _member(tar, "manifest.json")) is not None:
+            return _parsed(index)
+        if _member(tar, INDEX) is not None:
+            return [_Found(each.names, manifest=each.manifest) for each in Layout(tar).images(platform)]
+    raise InvalidError("invalid archive: it has no manifest.json", field="body")
+
+
+def _extract(archive: Path, manifest: str, bundle: Bundle) -> None:
+    with _reading(), tarfile.open(archive, "r:") as tar:
+        Layout(tar).extract(manifest, bundle)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What cannot be read of an archive is the request's mistake."""
     try:
-        with tarfile.open(archive, "r:*") as tar:
-            index = _member(tar, "manifest.json")
-            layout = None if index is not None else _member(tar, "index.json")
+        yield
     except (tarfile.TarError, OSError, EOFError, zlib.error, LZMAError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
         reason = (str(error) or "it is truncated").splitlines()[0].strip(":")
         raise InvalidError(f"invalid archive: {reason}", field="body") from error
-    if index is None and layout is None:
-        raise InvalidError("invalid archive: it has no manifest.json", field="body")
-    return [(None, "")] if index is None else _parsed(index)
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
@@ -112,7 +146,8 @@ def _parsed(index: bytes) -> list[_Found]:
     if not entries:
         raise InvalidError("invalid archive: it holds no image", field="body")
     return [
-        (tuple(parse_reference(text).tagged for text in entry.repo_tags or ()), _id(entry.config)) for entry in entries
+        _Found(tuple(parse_reference(text).tagged for text in entry.repo_tags or ()), _id(entry.config))
+        for entry in entries
     ]
 
 
@@ -161,7 +196,7 @@ def _head(name: str, size: int) -> bytes:
 
 def _entry(saved: Saved) -> _Entry:
     layers = [f"{_BLOBS}/{_hex(layer.digest)}" for layer in saved.image.layers]
-    return _Entry(config=f"{_BLOBS}/{_hex(saved.image.id)}", repo_tags=list(saved.names), layers=layers)
+    return _Entry(config=f"{_BLOBS}/{_hex(saved.image.id)}", repo_tags=list(saved.names) or None, layers=layers)
 
 
 def _hex(digest: str) -> str:

@@ -4,11 +4,12 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from linkspan.model.errors import InvalidError
 from linkspan.model.images import ImageConfig, ImageHealth
+from linkspan.model.portspec import parse_target
 
 _SHELL = ("/bin/sh", "-c")
 _DURATION = re.compile(r"(?:[0-9.]+(?:ns|us|ms|s|m|h))+")
@@ -24,7 +25,9 @@ def changed(config: ImageConfig, changes: Sequence[str]) -> ImageConfig:
             word, _, rest = line.partition(" ")
             change = _CHANGES.get(word.upper())
             if change is None:
-                raise InvalidError(f"{word} is not a valid change command", field="changes", value=line)
+                raise InvalidError(f"{word.lower()} is not a valid change command", field="changes", value=line)
+            if not rest.strip():
+                raise InvalidError(f"{word.upper()} requires at least one argument", field="changes", value=line)
             config = change(config, rest.strip())
     return config
 
@@ -50,7 +53,7 @@ def _split(text: str) -> list[str]:
         raise InvalidError(f"cannot read {text!r}: {error}", field="changes", value=text) from error
 
 
-def _pairs(text: str) -> dict[str, str]:
+def _pairs(text: str, word: str) -> dict[str, str]:
     """`a=b c=d`, or the old form `a b`."""
     if "=" in text.partition(" ")[0]:
         words = [word.partition("=") for word in _split(text)]
@@ -58,18 +61,27 @@ def _pairs(text: str) -> dict[str, str]:
         name, blank, value = text.partition(" ")
         words = [(name, blank and "=", value.strip())]
     if not all(name and equals for name, equals, _ in words):
-        raise InvalidError(f"cannot read {text!r}: expected NAME=VALUE", field="changes", value=text)
+        raise InvalidError(f"{word} must have two arguments", field="changes", value=text)
     return {name: value for name, _, value in words}
 
 
 def _env(config: ImageConfig, text: str) -> ImageConfig:
-    variables = dict(entry.partition("=")[::2] for entry in config.env) | _pairs(text)
+    variables = dict(entry.partition("=")[::2] for entry in config.env) | _pairs(text, "ENV")
     return replace(config, env=tuple(f"{name}={value}" for name, value in variables.items()))
 
 
 def _expose(config: ImageConfig, text: str) -> ImageConfig:
-    ports = [port if "/" in port else f"{port}/tcp" for port in text.split()]
+    ports = {port for word in text.split() for port in _ports(word)}
     return replace(config, exposed=tuple(sorted({*config.exposed, *ports})))
+
+
+def _ports(text: str) -> Iterator[str]:
+    """Each port of `80`, `53/udp` or `8000-8010`, by itself with its protocol."""
+    try:
+        ports, protocol = parse_target(text, field="changes")
+    except InvalidError as error:
+        raise InvalidError(f"invalid containerPort: {text}", field="changes", value=text) from error
+    return (f"{port}/{protocol}" for port in range(ports.first, ports.last + 1))
 
 
 def _volume(config: ImageConfig, text: str) -> ImageConfig:
@@ -89,7 +101,7 @@ def _healthcheck(config: ImageConfig, text: str) -> ImageConfig:
     if kind.upper() == "NONE":
         return replace(config, healthcheck=ImageHealth(("NONE",)))
     if kind.upper() != "CMD" or not command.strip():
-        raise InvalidError(f"Unknown type {kind!r} in HEALTHCHECK (try CMD)", field="changes", value=text)
+        raise InvalidError(f'Unknown type "{kind}" in HEALTHCHECK (try CMD)', field="changes", value=text)
     words = _words(command.strip())
     test = ("CMD-SHELL", command.strip()) if words is None else ("CMD", *words)
     interval, timeout, period, start = (_time(flags, name) for name in _TIMES)
@@ -115,7 +127,7 @@ _CHANGES: Mapping[str, Callable[[ImageConfig, str], ImageConfig]] = {
     "ENV": _env,
     "EXPOSE": _expose,
     "HEALTHCHECK": _healthcheck,
-    "LABEL": lambda config, text: replace(config, labels={**config.labels, **_pairs(text)}),
+    "LABEL": lambda config, text: replace(config, labels={**config.labels, **_pairs(text, "LABEL")}),
     "ONBUILD": lambda config, text: replace(config, onbuild=(*config.onbuild, text)),
     "STOPSIGNAL": lambda config, text: replace(config, stop_signal=text),
     "USER": lambda config, text: replace(config, user=text),

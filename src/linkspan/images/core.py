@@ -39,6 +39,8 @@ from linkspan.model.images import (
 from linkspan.model.references import Reference, parse_reference
 
 _SPOOLED = 1 << 20
+_SCRATCH = "docker.io/library/scratch"
+"""The name of what is empty, which no registry has."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Images:
         adder = Adder(self._files, self._register, transport, unpacker, surroundings.now)
         self._puller = Puller(self._files, self._register, transport, adder)
         self._pusher = Pusher(self._files, self._register, transport)
-        self._loader = Loader(self._files, self._register, transport, adder)
+        self._loader = Loader(self._files, self._register, transport, adder, surroundings.platform)
         self._maker = Maker(adder)
         self._adder = adder
         tool, unpack = builds
@@ -136,6 +138,8 @@ class Images:
     ) -> AsyncGenerator[ImageProgress, None]:
         """Bring an image from its registry; who asks for the same at the same time follows the same transfer."""
         wanted = parse_platform(platform, self._around.platform)
+        if reference.name == _SCRATCH:
+            raise InvalidError("'scratch' is a reserved name", field="reference")
 
         async def work(say: Say) -> None:
             async with self._nothing_half():
@@ -159,7 +163,8 @@ class Images:
         """Send an image to the registry that its name says. The last value is what the registry has then."""
         image = self._register.by_name(reference)
         if image is None:
-            raise NotFoundError(f"An image does not exist locally with the tag: {reference.familiar_name}")
+            yield ImageProgress(f"The push refers to repository [{reference.name}]")
+            raise self._not_here(reference)
         outcome: list[Pushed] = []
 
         async def work(say: Say) -> None:
@@ -172,6 +177,13 @@ class Images:
                 yield progress
         for pushed in outcome:
             yield pushed
+
+    def _not_here(self, reference: Reference) -> NotFoundError:
+        if self.names_of(reference):
+            return NotFoundError(f"tag does not exist: {reference.familiar}", field="reference")
+        return NotFoundError(
+            f"An image does not exist locally with the tag: {reference.familiar_name}", field="reference"
+        )
 
     def names_of(self, repository: Reference) -> Sequence[Reference]:
         """The names with a tag that images here have in a repository."""
@@ -265,7 +277,10 @@ class Images:
     ) -> Image:
         """An image with the files of an archive: `docker import`."""
         config = changed(ImageConfig(), changes)
-        making = Making(config, parse_platform(platform, self._around.platform), message)
+        wanted = parse_platform(platform, self._around.platform)
+        if wanted.os != self._around.platform.os:
+            raise InvalidError("operating system is not supported", field="platform", value=platform)
+        making = Making(config, wanted, message)
         async with self._files.scratch() as scratch:
             archive = scratch / "archive.tar"
             await _spool(body, archive)
@@ -351,6 +366,10 @@ class Images:
         image = self.get(reference)
         if name.digest:
             raise InvalidError("refusing to create a tag with a digest reference", field="repo")
+        if name.familiar_name == "sha256":
+            raise InvalidError(
+                "refusing to create an ambiguous tag using digest algorithm as name", field="repo", value=name.familiar
+            )
         await self._jobs.carry_out(self._register.put(image, [name.tagged], self._around.now()), f"tag {name.familiar}")
         self._announce(image, "tag", name=name.tagged.familiar)
 

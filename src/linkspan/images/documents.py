@@ -45,6 +45,7 @@ class Descriptor(Struct, rename="camel", kw_only=True):
     size: int
     platform: PlatformDocument | None = None
     urls: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 class Manifest(Struct, rename="camel", kw_only=True):

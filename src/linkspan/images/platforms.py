@@ -19,6 +19,11 @@ _ARCHITECTURES = {
     "riscv64": "riscv64",
     "s390x": "s390x",
 }
+_KNOWN = frozenset(
+    {"386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64"}
+    | {"s390x", "wasm"}
+)
+"""Go's names of machines that Linux runs on; alone, a word has to be one of them."""
 _VARIANTS = {"armv7l": "v7", "armv6l": "v6"}
 _USUAL_VARIANT = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
@@ -35,13 +40,20 @@ def parse_platform(text: str, default: Platform) -> Platform:
         return default
     parts = [part.lower() for part in text.split("/")]
     if len(parts) > 3 or not all(_WORD.fullmatch(part) for part in parts):
-        raise InvalidError(f'"{text}": invalid platform', field="platform", value=text)
+        raise _unreadable(text, "cannot parse platform specifier")
     if len(parts) == 1:
         if parts[0] == "linux":
             return default
-        return Platform("linux", _ARCHITECTURES.get(parts[0], parts[0]))
+        architecture = _ARCHITECTURES.get(parts[0], parts[0])
+        if architecture not in _KNOWN:
+            raise _unreadable(text, "unknown operating system or architecture")
+        return Platform("linux", architecture)
     os, architecture, *variant = parts
     return Platform(os, _ARCHITECTURES.get(architecture, architecture), variant[0] if variant else "")
+
+
+def _unreadable(text: str, reason: str) -> InvalidError:
+    return InvalidError(f'"{text}": {reason}: invalid argument', field="platform", value=text)
 
 
 def fits(found: Platform, wanted: Platform) -> bool:

@@ -117,10 +117,6 @@ class Transport(Protocol):
         """Bring the image at a place in a docker archive. Raises `InvalidError`."""
         ...
 
-    async def extract_layout(self, archive: Path, into: Bundle) -> None:
-        """Bring the image of an OCI archive. Raises `InvalidError`."""
-        ...
-
     async def decompress(self, bundle: Bundle, into: Bundle, scratch: Path) -> None:
         """The image of a bundle once more, with plain layers. Raises `InvalidError`."""
         ...

@@ -43,7 +43,7 @@ class Puller:
             if listed is not None:
                 source = wanted.with_digest(choose(listed, platform).digest)
                 found = await self.transport.manifest(source, credentials, scratch)
-            say(ImageProgress(f"Pulling from {wanted.path}", wanted.tag or wanted.digest))
+            say(ImageProgress(f"Pulling from {wanted.path}", wanted.full if wanted.digest else wanted.tag))
             names = [*([wanted] if wanted.tag and not wanted.digest else []), wanted.with_digest(digest)]
             image, news = await self._taken(found, source, names, credentials, scratch, say)
         say(ImageProgress(f"Digest: {digest}"))
@@ -60,11 +60,12 @@ class Puller:
         scratch: Path,
         say: Say,
     ) -> tuple[Image, bool]:
-        """The image of a manifest, and whether it is new here."""
+        """The image of a manifest, and whether it, or one of its names, is new here."""
         manifest = documents.parse_manifest(data)
         known = self.register.by_id(manifest.config.digest)
         if known is not None:
-            return await self.register.put(known, names, self.adder.now()), False
+            news = any(self.register.holder(name.full) != known.id for name in names)
+            return await self.register.put(known, names, self.adder.now()), news
         bundle = Bundle(scratch / "sha256")
         bundle.path.mkdir()
         bundle.manifest.write_bytes(data)

@@ -73,14 +73,8 @@ class Skopeo:
 
     async def extract(self, archive: Path, index: int, into: Bundle) -> None:
         """See `Transport.extract`. Paths are relative: a colon in one would end it."""
-        await self._extract(f"docker-archive:{archive.name}:@{index}", archive, into)
-
-    async def extract_layout(self, archive: Path, into: Bundle) -> None:
-        """See `Transport.extract_layout`."""
-        await self._extract(f"oci-archive:{archive.name}", archive, into)
-
-    async def _extract(self, source: str, archive: Path, into: Bundle) -> None:
         scratch = archive.parent
+        source = f"docker-archive:{archive.name}:@{index}"
         argv = _command(["copy", "--quiet", source, _directory(into, scratch)])
         try:
             await programs.output(self._host, argv, package=_PACKAGE, cwd=scratch)
@@ -121,7 +115,8 @@ class Skopeo:
             if "unauthorized" in text.lower() or "invalid username/password" in text:
                 reason = f'Get "https://{server}/v2/": unauthorized: authentication required'
                 raise UnauthorizedError(reason, field="auth") from error
-            raise UnavailableError(text) from error
+            reached = _UNREACHABLE.search(text)
+            raise UnavailableError(reached[1] if reached else text) from error
 
     def _access(self, side: str, place: Reference, credentials: Credentials | None, scratch: Path) -> list[str]:
         """The flags that say who we are, and whom we trust."""
@@ -193,6 +188,7 @@ def _write_private(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+_NO_TAGS = "fetching tags list: invalid status code from registry 404"
 _UNREACHABLE = re.compile(r"(?:pinging container registry [^ ]+|connecting to [^ ]+): (.*)$")
 
 
@@ -202,7 +198,7 @@ def refusal(text: str, source: Reference) -> LinkspanError:
     if "manifest unknown" in text:
         what = source.familiar
         return NotFoundError(f"manifest for {what} not found: manifest unknown: manifest unknown", field="reference")
-    if "name unknown" in text or "repository name not known" in text:
+    if "name unknown" in text or "repository name not known" in text or _NO_TAGS in text:
         return NotFoundError(
             f"repository {name} not found: name unknown: repository name not known to registry", field="reference"
         )

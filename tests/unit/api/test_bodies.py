@@ -77,6 +77,10 @@ def test_a_wrong_type_names_the_field() -> None:
     )
 
 
+def test_null_is_an_empty_object() -> None:
+    assert parse(b"null", NetworkCreate) == parse(b"{}", NetworkCreate)
+
+
 def test_null_leaves_a_field_as_it_is_and_unknown_fields_are_ignored() -> None:
     assert parse(b'{"Name":"a","Driver":null,"IPAM":null,"Labels":null,"New":1}', NetworkCreate) == NetworkCreate(
         name="a"

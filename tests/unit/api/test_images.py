@@ -113,13 +113,19 @@ async def test_inspect_shows_the_image() -> None:
         ("POST", "/images/create?fromImage=UPPER", 400, "must be lowercase"),
         ("POST", "/images/create?fromImage=registry.test/no&tag=1", 404, "manifest for registry.test/no:1 not found"),
         ("POST", "/images/create", 400, "fromSrc"),
-        ("POST", "/images/registry.test/x/push", 404, "An image does not exist locally with the tag: registry.test/x"),
     ],
 )
 async def test_what_cannot_be_is_refused_in_docker_s_words(method: str, path: str, status: int, message: str) -> None:
     async with api_client() as at:
         reply = await at.ask(method, path)
         assert reply.status == status and message in reply.message
+
+
+async def test_a_push_names_the_repository_before_it_fails() -> None:
+    async with api_client() as at:
+        lines = said(await at.ask("POST", "/images/registry.test/x/push"))
+        assert lines[0] == {"status": "The push refers to repository [registry.test/x]"}
+        assert lines[1]["error"] == "An image does not exist locally with the tag: registry.test/x"
 
 
 async def test_history_shows_the_last_step_first() -> None:

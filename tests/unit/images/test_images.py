@@ -204,6 +204,21 @@ async def test_a_pull_says_what_docker_says(gallery: Gallery) -> None:
     assert again[1:] == [f"Digest: {found}", "Status: Image is up to date for registry.test/tool:1"]
 
 
+async def test_a_name_that_is_new_here_is_news_of_an_image_that_is_not(gallery: Gallery) -> None:
+    gallery.registry.put(ONE, FULL)
+    gallery.registry.put(ONE, "registry.test/tool:2")
+    async with gallery.open() as images:
+        await pull(images)
+        said = await pull(images, "registry.test/tool:2")
+    assert said[-1] == "Status: Downloaded newer image for registry.test/tool:2"
+
+
+async def test_the_name_of_what_is_empty_is_reserved(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        with pytest.raises(InvalidError, match=r"^'scratch' is a reserved name$"):
+            await pull(images, "scratch")
+
+
 async def test_what_is_pulled_has_its_name_and_its_digest(gallery: Gallery) -> None:
     found = gallery.registry.put(ONE, FULL)
     async with gallery.open() as images:
@@ -290,6 +305,14 @@ async def test_what_is_not_there_cannot_be_pushed(gallery: Gallery) -> None:
                 pass
 
 
+async def test_of_a_repository_without_that_tag_the_tag_is_missing(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        await load(images, (ONE, ["registry.test/tool:2"]))
+        with pytest.raises(NotFoundError, match=r"^tag does not exist: registry\.test/tool:1$"):
+            async for _ in images.push(TOOL):
+                pass
+
+
 async def test_what_is_saved_loads_again(gallery: Gallery) -> None:
     async with gallery.open() as images:
         await load(images, (ONE, ["one:1", "one:2"]), (TWO, ["two:1"]))
@@ -323,6 +346,19 @@ async def test_a_digest_cannot_be_a_tag(gallery: Gallery) -> None:
         await load(images, (ONE, ["one:1"]))
         with pytest.raises(InvalidError, match="refusing to create a tag with a digest reference"):
             await images.tag("one:1", parse_reference("two@sha256:" + "a" * 64))
+
+
+async def test_the_name_of_digests_cannot_be_a_tag(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        await load(images, (ONE, ["one:1"]))
+        with pytest.raises(InvalidError, match="refusing to create an ambiguous tag using digest algorithm as name"):
+            await images.tag("one:1", parse_reference("sha256:1"))
+
+
+async def test_an_image_cannot_be_imported_for_another_system(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        with pytest.raises(InvalidError, match="operating system is not supported"):
+            await images.make(pieces(BASE), None, platform="plan9/amd64")
 
 
 async def test_everything_that_happens_is_announced(gallery: Gallery) -> None:
