@@ -24,9 +24,7 @@ from linkspan.lab.hosts import lab
 from linkspan.wiring import open_kernel
 from tests.support.container_hosts import make_rootfs
 from tests.support.packets import Site
-
-PATIENCE = 20.0
-"""Seconds for what must come."""
+from tests.support.patience import PATIENCE
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.clients.machine import DockerMachine
 from tests.support.images import archive, busybox
+from tests.support.patience import PATIENCE
 
 
 async def served(machine: DockerMachine) -> None:
@@ -31,7 +32,7 @@ async def done(machine: DockerMachine, *words: str, stdin: bytes = b"") -> str:
 
 async def until(machine: DockerMachine, form: str, name: str, holds: Callable[[str], bool]) -> str:
     """What `docker inspect -f` prints, once it is what is waited for."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not holds(found := await done(machine, "inspect", "-f", form, name)):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.05)
     return found

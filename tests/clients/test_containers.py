@@ -6,6 +6,7 @@ import json
 import pytest
 
 from tests.clients.machine import DockerMachine, bracketed
+from tests.support.patience import PATIENCE
 
 BYTES = bytes(range(256)) * 8192
 
@@ -47,7 +48,7 @@ async def test_input_and_output_pass_unchanged_and_end_by_halves(machine: Docker
         "c1", "sh", "-c", "cat; echo done >&2; exit 3", OpenStdin=True, StdinOnce=True, AttachStdin=True
     )
     process = await machine.start_docker("start", "-a", "-i", "c1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate(BYTES)
     assert out == BYTES and err == b"done\n" and process.returncode == 3
 
@@ -90,7 +91,7 @@ async def test_wait_gives_the_exit_status(machine: DockerMachine) -> None:
     await machine.docker("start", "c1")
     waiting = await machine.start_docker("wait", "c1")
     await machine.docker("kill", "c1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         out, _ = await waiting.communicate()
     assert out == b"137\n"
 
@@ -101,7 +102,7 @@ async def test_a_log_is_followed_to_the_end(machine: DockerMachine) -> None:
     await machine.docker("start", "c1")
     following = await machine.start_docker("logs", "-f", "--tail", "1", "c1")
     await machine.docker("stop", "-t", "0", "c1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         out, _ = await following.communicate()
     assert out == b"3\n"
 
@@ -130,7 +131,7 @@ async def test_events_of_a_life(machine: DockerMachine) -> None:
     assert following.stdout is not None
     await machine.create("c1", "true", HostConfig={"AutoRemove": True})
     await machine.docker("start", "-a", "c1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while "destroy" not in seen:
             seen.append(json.loads(await following.stdout.readline())["status"])
     following.kill()

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.machine import PATIENCE, DockerMachine, Outcome, until
+from tests.clients.machine import DockerMachine, Outcome, until
 from tests.clients.shared import SharedMachine
 from tests.support.images import archive, busybox
+from tests.support.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.slow,
@@ -166,7 +167,7 @@ def ended(pid: int) -> None:
     with suppress(ProcessLookupError):
         descriptor = os.pidfd_open(pid)
         try:
-            assert select.select([descriptor], [], [], 20)[0], f"process {pid} goes on"
+            assert select.select([descriptor], [], [], PATIENCE)[0], f"process {pid} goes on"
         finally:
             os.close(descriptor)
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import pytest
 
 from linkspan.kernel.process import spawn
-from tests.clients.machine import PATIENCE, DockerMachine, Outcome, until
+from tests.clients.machine import DockerMachine, Outcome, until
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

@@ -30,6 +30,7 @@ from tests.crash.rig import InjectedError, Moments, Rig, disagreement, rig
 from tests.support.bystanders import Bystanders, bystanders
 from tests.support.listing import Listing
 from tests.support.packets import Site, bound
+from tests.support.patience import PATIENCE, SHORT
 from tests.support.world import IPTABLES_NAT, NFTABLES, Variant
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -143,14 +144,14 @@ def test_a_flow_that_began_under_a_killed_publish_ends_with_its_rules(machine: R
     subject, outsider = machine.with_engine(sites)
     with bound(subject, "0.0.0.0", 72, "udp") as server, outsider.socket(4, socket.SOCK_DGRAM) as client:
         client.connect(("172.17.0.1", 7002))
-        server.settimeout(5)
+        server.settimeout(PATIENCE)
         moments = takewhile(lambda moment: machine.killed_at(moment, request, "new") != "before the commit", count())
         for _ in moments:
             look(machine)
         client.send(b"one")
         assert server.recv(64) == b"one"
         look(machine)
-        server.settimeout(0.3)
+        server.settimeout(SHORT)
         client.send(b"two")
         with pytest.raises(TimeoutError):
             server.recv(64)

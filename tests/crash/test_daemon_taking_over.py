@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon_hosts import (
-    PATIENCE,
     DaemonHost,
     GoneError,
     RefusedError,
@@ -23,6 +22,7 @@ from tests.support.daemon_hosts import (
 )
 from tests.support.fork_server import PHASES
 from tests.support.inventory import Json
+from tests.support.patience import PATIENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

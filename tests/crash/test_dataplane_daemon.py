@@ -16,8 +16,9 @@ import linkspan
 from linkspan.dataplane import starting
 from linkspan.dataplane.starting import Place
 from linkspan.kernel.process import spawn
-from tests.support.daemon_hosts import PATIENCE, DaemonHost, daemon_host
+from tests.support.daemon_hosts import DaemonHost, daemon_host
 from tests.support.packets import Site, ask, serving
+from tests.support.patience import PATIENCE
 from tests.support.planes import Traffic, Ways, a_second, traffic
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

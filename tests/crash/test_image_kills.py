@@ -11,6 +11,7 @@ import pytest
 
 from tests.clients.machine import Daemon, DockerMachine
 from tests.support.images import archive, busybox
+from tests.support.patience import PATIENCE
 from tests.support.registry import registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -39,7 +40,7 @@ async def killed(machine: DockerMachine, daemon: Daemon, words: Sequence[str], a
     daemon.signal(signal.SIGKILL)
     await daemon.process.wait()
     with suppress(TimeoutError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await process.communicate()
     return await machine.serve()
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tests.support.packets import Site, bound
+from tests.support.patience import PATIENCE
 
 PORT = 9000
 _PACE, _LATE = 0.003, 1.0
@@ -55,7 +56,7 @@ def bystanders(client: Site, server: Site, outsider: Site, host: str) -> Iterato
         _live(lambda: _converse(client, server, outsider, host, theirs))
     theirs.close()
     with ours:
-        ours.settimeout(20)
+        ours.settimeout(PATIENCE)
         try:
             yield Bystanders(pid, ours)
         finally:

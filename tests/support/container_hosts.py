@@ -15,6 +15,7 @@ from linkspan.model.containers import Container, CreateContainer, ExecRequest, S
 from linkspan.model.errors import NotFoundError
 from linkspan.model.events import Event
 from linkspan.wiring import open_kernel, open_with_images
+from tests.support.patience import PATIENCE
 
 BUSYBOX = Path("/bin/busybox")
 APPLETS = (
@@ -22,8 +23,6 @@ APPLETS = (
     "sort stat stty tail test touch tr true tty wc wget"
 ).split()
 CGROUPS = Path("/sys/fs/cgroup")
-PATIENCE = 30.0
-"""Seconds after which a test that waits for something has failed."""
 
 
 def make_rootfs(directory: Path) -> Path:

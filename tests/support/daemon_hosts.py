@@ -30,9 +30,8 @@ from tests.support.bystanders import Traffic
 from tests.support.container_hosts import make_rootfs, names
 from tests.support.inventory import Answers, Inventory, Json
 from tests.support.packets import Site
+from tests.support.patience import PATIENCE
 
-PATIENCE = 30.0
-"""Seconds for what must come."""
 PAUSE = 0.02
 """Seconds between two tries to reach a server: no event tells that a program in a container listens."""
 

@@ -16,6 +16,7 @@ import dns.rcode
 from linkspan.dataplane.names.core import Names, Served
 from linkspan.model.dataplane import HostResolver, NameEntry, NameZone, Record, Resolver
 from tests.fakes.resolvers import Internet
+from tests.support.patience import PATIENCE
 
 NET = "1" * 64
 
@@ -26,7 +27,7 @@ def looped(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
         async def whole() -> None:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await test(*arguments, **named)
 
         asyncio.run(whole())
@@ -50,7 +51,7 @@ class Port:
         """An answer; dnspython checks its id, question and form."""
         message = dns.message.make_query(name, kind, **settings)
         how = dns.query.tcp if tcp else dns.query.udp
-        return await asyncio.to_thread(how, message, "127.0.0.1", timeout=8, port=self.number)
+        return await asyncio.to_thread(how, message, "127.0.0.1", timeout=PATIENCE, port=self.number)
 
     async def send(self, data: bytes) -> bytes:
         """The answer to a datagram."""

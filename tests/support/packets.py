@@ -16,16 +16,12 @@ from typing import TypeVar
 from linkspan.kernel.process import Process, Stream, spawn
 from linkspan.kernel.thread import enter, visit
 from linkspan.lab.programs import Place
+from tests.support.patience import PATIENCE, SHORT
 
 Value = TypeVar("Value")
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-
-PATIENCE = 5.0
-"""Seconds for an answer that must come."""
-SHORT = 0.4
-"""Seconds for an answer that must not come."""
 
 
 class Site(Place):
@@ -144,7 +140,7 @@ async def silent(site: Site, address: object, port: int, protocol: str = "tcp", 
 
 async def pings(site: Site, address: object) -> bool:
     """Whether an echo request is answered in good time."""
-    return await site.succeeds("ping", "-n", "-c", "1", "-W", "2", str(address))
+    return await site.succeeds("ping", "-n", "-c", "1", "-W", str(int(PATIENCE)), str(address))
 
 
 async def no_ping(site: Site, address: object) -> bool:

@@ -31,10 +31,10 @@ from linkspan.kernel.process import Process, spawn
 from linkspan.model.dataplane import HostPort, NameEntry, NameZone, Resolver, Service
 from linkspan.model.ports import PortRange, Protocol
 from tests.support.packets import Site, bound
+from tests.support.patience import PATIENCE
 
 PUBLISHED, SANDBOX, RESOLVER = "127.0.0.1", "127.0.0.2", "127.0.0.11"
 TCP_PORT, UDP_PORT, DNS_PORT = 8080, 8053, 40053
-PATIENCE = 5.0
 CLIENTS = 4
 """Of each kind, at the same time."""
 ANSWERING = 0.05
@@ -205,7 +205,7 @@ class Traffic:
     async def goes_on(self, times: int = 2) -> None:
         """Wait until each kind has succeeded some more times, or one has failed."""
         before = Counter(self.done)
-        async with asyncio.timeout(2 * PATIENCE), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(
                 lambda: self.failures or all(self.done[kind] >= before[kind] + times for kind in _KINDS)
             )

@@ -14,6 +14,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 from linkspan.kernel.process import spawn
 from tests.support.images import Picture, digest, manifest_list
 from tests.support.packets import Site
+from tests.support.patience import PATIENCE
 
 PORT = 5000
 USER, PASSWORD = "ann", "secret"
@@ -79,7 +80,7 @@ def _make_certificate(root: Path, address: str) -> Path:
 
 async def _until_it_serves(site: Site, address: str, process: Process) -> None:
     """No event tells that it listens: ask until it answers."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while process.returncode is None:
             probe = site.socket(4, 1)
             with probe:
@@ -115,7 +116,7 @@ def _put_manifest(repository: str, name: str, data: bytes) -> None:
 
 def _ask(url: str, method: str, data: bytes = b"", kind: str = "application/octet-stream") -> HTTPResponse:
     request = Request(url, data, {"Content-Type": kind}, method=method)
-    with build_opener(ProxyHandler({})).open(request, timeout=20) as reply:
+    with build_opener(ProxyHandler({})).open(request, timeout=PATIENCE) as reply:
         found: HTTPResponse = reply
         found.read()
         return found

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from linkspan.dataplane.relay import Relay, Served
 from linkspan.model.dataplane import HostPort
 from linkspan.model.ports import PortRange, Protocol
+from tests.support.patience import PATIENCE
 
 HERE = "127.0.0.1"
 RESET = struct.pack("ii", 1, 0)
@@ -90,7 +91,7 @@ async def carried(
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Carried]:
     """A server's socket behind a relay."""
-    async with Relay(make_socket, clock) as relay, asyncio.timeout(20):
+    async with Relay(make_socket, clock) as relay, asyncio.timeout(PATIENCE):
         with bound(kind) as server:
             listener = bound(kind, host)
             port, value = port_of(listener), host_port(listener, port_of(server), proxy_protocol=proxy_protocol)
@@ -114,6 +115,6 @@ def reset(side: socket.socket) -> None:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Let the event loop run until something holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110 - there is no event for what the relay has seen of its sockets
             await asyncio.sleep(0)

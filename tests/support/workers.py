@@ -19,9 +19,10 @@ from random import Random
 from typing import Any, TypeAlias
 
 from linkspan.model.errors import LinkspanError
-from tests.support.daemon_hosts import PATIENCE, DaemonHost, GoneError, RefusedError, page, publishing, serving
+from tests.support.daemon_hosts import DaemonHost, GoneError, RefusedError, page, publishing, serving
 from tests.support.inventory import Answers, Json
 from tests.support.packets import Site
+from tests.support.patience import PATIENCE
 
 Act: TypeAlias = "Callable[[TrackedContainer], Coroutine[Any, Any, None]]"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.packets import Site, ask, bound, no_ping, pings, silent
+from tests.support.patience import PATIENCE
 from tests.support.world import IPTABLES_NAT, IPTABLES_RELAY, NFTABLES, Box, World, together
 
 pytestmark = pytest.mark.slow
@@ -149,7 +150,7 @@ def advertise(box: Box, link: str) -> None:
 
 async def arrives(receiver: socket.socket) -> bytes:
     """The next datagram."""
-    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(receiver, 64), 5)
+    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(receiver, 64), PATIENCE)
 
 
 def forge(site: Site | Box, link: str, source: str, destination: str, port: int) -> None:

@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from linkspan import Publish, RemoveSandbox, Unpublish
-from tests.support.packets import PATIENCE, SHORT, Site, bound
+from tests.support.packets import Site, bound
+from tests.support.patience import PATIENCE, SHORT
 from tests.support.world import World
 
 pytestmark = pytest.mark.slow

@@ -13,6 +13,7 @@ from linkspan import Connect, Disconnect
 from linkspan.model.requests import EndpointRequest, RecordRequest, RenameSandbox, SetRecords
 from linkspan.plan.objects import Redirect
 from tests.support.packets import Site, bound
+from tests.support.patience import PATIENCE
 from tests.support.world import IPTABLES_RELAY, NFTABLES, World
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,7 @@ async def answers(
     stream = protocol == "tcp"
     version = ip_address(server).version
     with site.socket(version, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await loop.sock_connect(client, (server, 53))
             await loop.sock_sendall(client, len(query).to_bytes(2) + query if stream else query)
             wire = await loop.sock_recv(client, 4096)

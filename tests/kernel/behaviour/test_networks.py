@@ -11,6 +11,7 @@ import pytest
 from linkspan import Connect, Disconnect, EndpointRequest, RemoveSandbox, SubnetRequest
 from linkspan.plan.objects import mark
 from tests.support.packets import Site, ask, bound, no_ping, pings, silent
+from tests.support.patience import PATIENCE
 from tests.support.world import IPTABLES_NAT, IPTABLES_RELAY, NFTABLES, Box, Variant, World, together
 
 MAC = "02:42:ac:11:00:99"
@@ -84,7 +85,7 @@ async def test_the_mtu_of_a_network_holds_at_both_ends(world: World) -> None:
     a, b = await world.box("a", "jumbo"), await world.box("b", "jumbo")
     assert (await links(a))["eth0"]["mtu"] == 9000
     assert (await links(world.machine))[a.value.endpoints[0].host_ifname]["mtu"] == 9000
-    assert await a.succeeds("ping", "-c", "1", "-W", "2", "-M", "do", "-s", "8972", b.v4)
+    assert await a.succeeds("ping", "-c", "1", "-W", "30", "-M", "do", "-s", "8972", b.v4)
     assert not await a.succeeds("ping", "-c", "1", "-W", "0.4", "-M", "do", "-s", "8973", b.v4)
 
 
@@ -200,7 +201,7 @@ async def test_live_connecting_and_disconnecting_leaves_other_connections_alone(
     assert set(await links(a)) == {"lo", "eth0"} and host_end not in await links(world.machine)
 
     writer.write(b"still here\n")
-    assert await asyncio.wait_for(reader.readline(), 5) == b"still here\n"
+    assert await asyncio.wait_for(reader.readline(), PATIENCE) == b"still here\n"
     writer.close()
     server.close()
     await server.wait_closed()
@@ -367,7 +368,7 @@ class TestIccOff:
 
     async def answers(self, world: World, *sites: Site) -> set[str | None]:
         asked = [
-            ask(site, address, 8080, protocol, patience=2)
+            ask(site, address, 8080, protocol)
             for site in sites
             for address in (world.v4, world.v6)
             for protocol in ("tcp", "udp")

@@ -9,7 +9,8 @@ import pytest
 
 from linkspan import CreateSandbox, RemoveSandbox
 from tests.support.listing import listing
-from tests.support.packets import PATIENCE, Site, bound
+from tests.support.packets import Site, bound
+from tests.support.patience import PATIENCE
 from tests.support.world import IPTABLES_NAT, IPTABLES_RELAY, NFTABLES, Box, Variant, World, together
 
 pytestmark = pytest.mark.slow
@@ -62,7 +63,7 @@ async def test_megabytes_pass_unchanged_in_both_directions(world: World, filtere
 
     server = await asyncio.start_server(answer, sock=bound(web, "0.0.0.0", 80))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             assert await together(exchange(*client) for client in clients.values()) == [True] * len(clients)
     finally:
         server.close()

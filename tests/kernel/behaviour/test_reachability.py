@@ -50,7 +50,7 @@ async def test_every_client_reaches_a_published_port_with_its_own_address_where_
         "itself": (web, lan),
     }
     cells = {
-        (name, protocol, version): ask(site, addresses[version], 8080, protocol, patience=2)
+        (name, protocol, version): ask(site, addresses[version], 8080, protocol)
         for name, (site, addresses) in clients.items()
         for protocol, versions in FAMILIES.items()
         for version in versions

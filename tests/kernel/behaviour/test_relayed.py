@@ -10,6 +10,7 @@ import pytest
 from linkspan import Connect, CreateNetwork, Disconnect, Publish
 from linkspan.model.errors import UnavailableError
 from tests.support.packets import Site, ask, bound, silent
+from tests.support.patience import PATIENCE
 from tests.support.world import IPTABLES_NAT, NFTABLES, Variant, World, together
 
 pytestmark = pytest.mark.slow
@@ -96,7 +97,7 @@ async def _announced(site: Site, listener: socket.socket, address: str) -> tuple
     loop = asyncio.get_running_loop()
     version = ip_address(address).version
     with site.socket(version, socket.SOCK_STREAM) as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await loop.sock_connect(client, (address, 25))
             connection, _ = await loop.sock_accept(listener)
             with connection:

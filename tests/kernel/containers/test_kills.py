@@ -8,7 +8,8 @@ import pytest
 
 from linkspan.model.containers import Status
 from tests.conftest import ROOT
-from tests.support.container_hosts import PATIENCE, ContainerHost
+from tests.support.container_hosts import ContainerHost
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

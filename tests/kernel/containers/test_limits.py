@@ -9,7 +9,8 @@ import pytest
 from linkspan.model.containers import Status
 from linkspan.model.errors import ConflictError, InvalidError, UnavailableError
 from linkspan.model.resources import DeviceRequest, Resources, Restart, RestartPolicy, Ulimit
-from tests.support.container_hosts import CGROUPS, PATIENCE, ContainerHost
+from tests.support.container_hosts import CGROUPS, ContainerHost
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,8 @@ from linkspan.containers.register import Life
 from linkspan.model.containers import Container, Mount, MountKind, Status
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.requests import EndpointRequest
-from tests.support.container_hosts import PATIENCE, ContainerHost
+from tests.support.container_hosts import ContainerHost
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

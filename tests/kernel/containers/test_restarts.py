@@ -8,7 +8,8 @@ import pytest
 from linkspan.model.containers import Container, Status
 from linkspan.model.health import Condition, HealthCheck
 from linkspan.model.resources import Restart, RestartPolicy
-from tests.support.container_hosts import PATIENCE, ContainerHost
+from tests.support.container_hosts import ContainerHost
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

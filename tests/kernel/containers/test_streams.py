@@ -8,7 +8,8 @@ import pytest
 from linkspan.containers.attach import Attachment
 from linkspan.model.containers import ExecRequest
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
-from tests.support.container_hosts import PATIENCE, ContainerHost
+from tests.support.container_hosts import ContainerHost
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

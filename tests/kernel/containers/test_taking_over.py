@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from linkspan.model.containers import ExecRequest, Status
-from tests.support.container_hosts import PATIENCE, ContainerHost
+from tests.support.container_hosts import ContainerHost
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

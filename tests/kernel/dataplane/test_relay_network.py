@@ -16,6 +16,7 @@ from linkspan.model.dataplane import HostPort
 from linkspan.model.ports import PortRange, Protocol
 from linkspan.wiring import open_kernel
 from tests.support.packets import Site
+from tests.support.patience import PATIENCE
 from tests.support.relays import read_all
 
 PORT, SERVER_PORT = PortRange(8080, 8080), PortRange(80, 80)
@@ -53,7 +54,7 @@ def listen(site: Site, protocol: Protocol, host: str, port: int) -> socket.socke
 
 @asynccontextmanager
 async def wire() -> AsyncIterator[Wire]:
-    async with lab(open_kernel) as lan, asyncio.timeout(20):
+    async with lab(open_kernel) as lan, asyncio.timeout(PATIENCE):
         machine, sandbox = Site("machine", lan.machine.namespace), Site("sandbox", lan.neighbour.namespace)
 
         def make(_namespace: int | None, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.relays import HERE, bound, carried, port_of
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,7 @@ async def served(clients: Sequence[socket.socket]) -> list[bytes]:
         client.close()
         return answer
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(client)) for client in clients]
     return [task.result() for task in tasks]
 

@@ -11,6 +11,7 @@ from linkspan.kernel.resolvers import Resolvers
 from linkspan.model.dataplane import Resolver
 from linkspan.plan.objects import Namespace, Redirect, mark
 from tests.support.machines import ENGINE, LinuxMachine, open_files, sandbox_id
+from tests.support.patience import PATIENCE
 
 BOX = sandbox_id(1)
 OWNER = mark(ENGINE, "sandbox", BOX)
@@ -34,7 +35,7 @@ def resolving(machine: LinuxMachine) -> LinuxMachine:
 
 def client(machine: LinuxMachine, kind: int) -> socket.socket:
     made = machine.inside(lambda: socket.socket(socket.AF_INET, kind), BOX)
-    made.settimeout(2)
+    made.settimeout(PATIENCE)
     return made
 
 

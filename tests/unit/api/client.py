@@ -17,6 +17,7 @@ from linkspan.api.rooms import Rooms
 from linkspan.api.server import Listener, serving
 from linkspan.engine.core import Engine
 from tests.support.engines import World
+from tests.support.patience import PATIENCE
 from tests.unit.api.fake_containers import FakeContainers
 from tests.unit.images.gallery import Gallery
 
@@ -111,6 +112,8 @@ async def api_client(world: World | None = None) -> AsyncIterator[ApiClient]:
             rooms = Rooms(engine, containers, HOST, images)
             async with serving(rooms, [Listener(listening)]):
                 connector = aiohttp.UnixConnector(str(path))
-                async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(10)) as session:
+                async with aiohttp.ClientSession(
+                    connector=connector, timeout=aiohttp.ClientTimeout(PATIENCE)
+                ) as session:
                     yield ApiClient(session, engine, world, rooms, path, containers, gallery)
             containers.close()

@@ -21,6 +21,7 @@ from linkspan.api.openapi import plain_path
 from linkspan.api.reading import field_names
 from linkspan.api.routes import ROUTES
 from tests.support.images import Entry, Picture, archive, layer
+from tests.support.patience import PATIENCE
 from tests.unit.api.client import ApiClient, api_client
 from tests.unit.images.test_building import context
 
@@ -168,7 +169,7 @@ async def fire(client: ApiClient, shot: Shot) -> tuple[int, bytes]:
 
 async def play(salvo: Sequence[Shot]) -> None:
     with tempfile.TemporaryDirectory() as rootfs:
-        async with api_client() as client, asyncio.timeout(20):
+        async with api_client() as client, asyncio.timeout(PATIENCE):
             await client.post("/networks/create", {"Name": "n1"})
             await client.post("/containers/create?name=c1", {"Rootfs": rootfs, "Cmd": ["cat"]})
             await client.post("/containers/c1/start")
@@ -274,7 +275,7 @@ def _value(schema: dict[str, object], schemas: dict[str, dict[str, object]]) -> 
 @settings(max_examples=15)
 def test_what_is_no_http_ends_its_own_connection_and_no_more(pieces: Sequence[bytes]) -> None:
     async def send() -> None:
-        async with api_client() as client, asyncio.timeout(20):
+        async with api_client() as client, asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_unix_connection(client.path)
             writer.write(b"".join(pieces))
             writer.write_eof()

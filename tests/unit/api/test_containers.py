@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.unit.api.client import ApiClient, Reply, api_client
 
 
@@ -283,7 +284,7 @@ async def test_wait_sends_its_head_before_the_container_has_ended(rootfs: str) -
             assert (reply.status, reply.headers["Content-Type"]) == (200, "application/json")
             await client.post("/containers/c1/start")
             await client.containers.end("c1", 3)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 assert await reply.json() == {"Error": None, "StatusCode": 3}
         over = await client.post("/containers/c1/wait")
         assert over.body == b'{"Error":null,"StatusCode":3}\n'
@@ -294,7 +295,7 @@ async def test_wait_for_removal_answers_when_it_is_gone(rootfs: str) -> None:
         await running(client, rootfs, "c1", HostConfig={"AutoRemove": True})
         async with client.session.post("http://api/containers/c1/wait?condition=removed") as reply:
             await client.containers.end("c1", 0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 assert (await reply.json())["StatusCode"] == 0
         assert (await client.get("/containers/c1/json")).status == 404
 
@@ -307,7 +308,7 @@ async def test_a_change_is_finished_when_its_client_has_gone(rootfs: str) -> Non
         writer.write(b"POST /containers/c1/start HTTP/1.1\r\nHost: api\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
         writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             async for event in events:
                 if (event.type, event.action) == ("container", "start"):
                     break

@@ -13,6 +13,7 @@ import pytest
 from linkspan.api.filters import Filters
 from linkspan.api.render.events import event_body, included
 from linkspan.model.events import Event
+from tests.support.patience import PATIENCE
 from tests.unit.api.client import ApiClient, api_client
 
 TIME = datetime(2026, 11, 24, 3, 5, 55, 534939, UTC)
@@ -74,7 +75,7 @@ def test_filters_match_as_dockers(filters: dict[str, tuple[str, ...]], expected:
 
 
 async def read(reply: aiohttp.ClientResponse, count: int) -> list[Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return [json.loads(await reply.content.readline()) for _ in range(count)]
 
 
@@ -122,7 +123,7 @@ async def test_a_client_that_leaves_is_forgotten() -> None:
     async with api_client() as client:
         async with await following(client):
             assert len(client.engine._announcer._queues) == 1
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while client.engine._announcer._queues:
                 await client.get("/_ping")
 
@@ -132,7 +133,7 @@ async def test_streams_end_when_the_server_stops() -> None:
         reader, writer = await asyncio.open_unix_connection(client.path)
         writer.write(b"GET /events HTTP/1.1\r\nHost: api\r\n\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert b"{" not in await reader.read()
     writer.close()
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from linkspan.api.streams import Escape, detach_keys
 from linkspan.model.errors import InvalidError
+from tests.support.patience import PATIENCE
 from tests.unit.api.client import ApiClient, api_client
 from tests.unit.api.fake_containers import Wire
 
@@ -30,15 +31,15 @@ class Line:
         self.writer = writer
 
     async def read(self, count: int) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.readexactly(count)
 
     async def rest(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
     async def head(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.readuntil(b"\r\n\r\n")
 
 
@@ -61,7 +62,7 @@ async def running(client: ApiClient, rootfs: Path, **fields: object) -> Wire | N
 
 async def wire_of(client: ApiClient) -> Wire:
     """The server's end of the only attachment."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not client.containers.life("c1").wires:
             await client.get("/_ping")
     return client.containers.life("c1").wires[0]
@@ -69,7 +70,7 @@ async def wire_of(client: ApiClient) -> Wire:
 
 async def forgotten(wire: Wire, client: ApiClient) -> None:
     """Wait until the server has let go of an attachment."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not wire.closed:
             await client.get("/_ping")
 
@@ -86,7 +87,7 @@ async def test_a_stream_goes_both_ways_and_ends_by_halves(tmp_path: Path) -> Non
         assert await line.read(14) == b"\x01\0\0\0\0\0\0\x06hello\n"
         line.writer.write_eof()
         wire = await wire_of(client)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await wire.input_closed.wait()
         assert await line.rest() == b""
         await forgotten(wire, client)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from linkspan.containers.attach import Attachment
+from tests.support.patience import PATIENCE
 
 
 @pytest.mark.parametrize("unread", [b"", b"input"])
@@ -22,5 +23,5 @@ async def test_what_was_said_is_read_though_conmon_left_input_unread(tmp_path: P
     conmon.send(b"\x03last")
     conmon.close()
     attachment.conclude()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert [said async for said in attachment] == [(1, b"first"), (2, b"last")]

@@ -5,8 +5,8 @@ import sys
 from asyncio.subprocess import PIPE, Process
 
 from linkspan.containers.monitor import executed, image
+from tests.support.patience import PATIENCE
 
-PATIENCE = 10.0
 BECOMES_ITSELF = "import os, sys; print(flush=True); input(); os.execv(sys.executable, ['python', '-c', 'input()'])"
 
 

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import pytest
 
 from linkspan.containers.piping import consumed, produced
+from tests.support.patience import PATIENCE
 
 MUCH = bytes(range(256)) * 8192
 
@@ -51,7 +52,7 @@ def test_who_stops_reading_ends_the_writer() -> None:
         assert await anext(stream)
         await stream.aclose()
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
 async def chunks(count: int) -> AsyncIterator[bytes]:
@@ -64,7 +65,7 @@ def test_everything_that_comes_in_can_be_read() -> None:
 
 
 def test_who_stops_reading_is_not_written_to() -> None:
-    assert asyncio.run(asyncio.wait_for(consumed(chunks(100), lambda file: file.read(10)), 10)) == MUCH[:10]
+    assert asyncio.run(asyncio.wait_for(consumed(chunks(100), lambda file: file.read(10)), PATIENCE)) == MUCH[:10]
 
 
 def test_an_error_of_the_reader_comes_out() -> None:

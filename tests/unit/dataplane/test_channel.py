@@ -10,6 +10,7 @@ import pytest
 from linkspan.dataplane import channel
 from linkspan.dataplane.channel import Channel, close_all, duplicates
 from linkspan.dataplane.wire import MalformedError
+from tests.support.patience import PATIENCE
 
 Talk = Callable[[Channel, Channel], Awaitable[None]]
 
@@ -20,7 +21,7 @@ def talk(conversation: Talk) -> None:
     async def run() -> None:
         ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours, theirs = (Channel(end) for end in ends)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await conversation(ours, theirs)
         ours.close()
         theirs.close()

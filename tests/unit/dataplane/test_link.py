@@ -11,6 +11,7 @@ from linkspan.dataplane.wire import Answer, Counts, Done, Refused, Stats
 from linkspan.model.dataplane import HostPort, NameEntry, NameZone, Record, RecordType
 from linkspan.model.errors import InvalidError, UnavailableError
 from linkspan.model.ports import PortRange, Protocol
+from tests.support.patience import PATIENCE
 
 NAMES = [NameEntry("n", f"s{number}", ("web",), (ip_address("10.0.0.2"),), "o") for number in range(600)]
 
@@ -43,7 +44,7 @@ def talk(replies: list[wire.Reply], requests: int) -> list[object]:
     async def run() -> list[object]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         asked, other = Link(ours), Channel(theirs)
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(asked.run())
             asking = [tasks.create_task(outcome(asked)) for _ in range(requests)]
             questions = [wire.question((await received(other)).data) for _ in range(requests)]

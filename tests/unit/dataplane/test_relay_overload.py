@@ -11,6 +11,7 @@ import pytest
 from linkspan.dataplane.relay import Relay
 from linkspan.dataplane.relay.overload import QUIET_SECONDS, Overload
 from linkspan.dataplane.relay.poller import Handler, Poller
+from tests.support.patience import PATIENCE
 from tests.support.relays import HERE, bound, host_port, make_socket, port_of
 
 
@@ -34,7 +35,7 @@ def test_a_client_waits_until_there_are_sockets_again(error: int, caplog: pytest
     async def story() -> bytes:
         loop = asyncio.get_running_loop()
         with bound(socket.SOCK_STREAM) as server:
-            async with Relay(Shortage(error)) as relay, asyncio.timeout(10):
+            async with Relay(Shortage(error)) as relay, asyncio.timeout(PATIENCE):
                 listener = bound(socket.SOCK_STREAM)
                 port = port_of(listener)
                 relay.serve(host_port(listener, port_of(server)), [listener.detach()])
@@ -54,7 +55,7 @@ def test_a_datagram_is_lost_and_the_next_one_is_carried() -> None:
     async def story() -> None:
         loop, shortage = asyncio.get_running_loop(), Shortage(errno.EMFILE)
         with bound(socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            async with Relay(shortage) as relay, asyncio.timeout(10):
+            async with Relay(shortage) as relay, asyncio.timeout(PATIENCE):
                 listener = bound(socket.SOCK_DGRAM)
                 client.connect(listener.getsockname())
                 relay.serve(host_port(listener, port_of(server)), [listener.detach()])
@@ -79,7 +80,7 @@ def test_a_client_that_cannot_be_watched_is_lost_and_the_next_one_served(monkeyp
         loop, raised = asyncio.get_running_loop(), list[str]()
         loop.set_exception_handler(lambda _, context: raised.append(str(context["exception"])))
         with bound(socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            async with Relay(make_socket) as relay, asyncio.timeout(10):
+            async with Relay(make_socket) as relay, asyncio.timeout(PATIENCE):
                 listener = bound(socket.SOCK_DGRAM)
                 client.connect(listener.getsockname())
                 relay.serve(host_port(listener, port_of(server)), [listener.detach()])

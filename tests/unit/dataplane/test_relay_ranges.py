@@ -17,6 +17,7 @@ from linkspan.dataplane.relay.core import SLICE
 from linkspan.dataplane.relay.poller import Handler, Poller
 from linkspan.model.dataplane import HostPort
 from linkspan.model.ports import PortRange, Protocol
+from tests.support.patience import PATIENCE
 from tests.support.relays import HERE, bound, make_socket, port_of, until
 
 MANY = 3 * SLICE + 1
@@ -45,7 +46,7 @@ class Range:
 
 @asynccontextmanager
 async def served(protocol: Protocol = Protocol.TCP) -> AsyncIterator[Range]:
-    async with Relay(make_socket) as relay, asyncio.timeout(20):
+    async with Relay(make_socket) as relay, asyncio.timeout(PATIENCE):
         with bound(KINDS[protocol]) as server:
             listeners = [bound(KINDS[protocol]) for _ in range(MANY)]
             numbers = [port_of(each) for each in listeners]

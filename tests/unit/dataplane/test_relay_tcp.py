@@ -17,6 +17,7 @@ from linkspan.dataplane.relay.core import CONNECT_SECONDS
 from linkspan.model.dataplane import HostPort
 from linkspan.model.errors import UnavailableError
 from linkspan.model.ports import PortRange, Protocol
+from tests.support.patience import PATIENCE
 from tests.support.relays import HERE, Carried, bound, carried, host_port, make_socket, port_of, read_all, reset, until
 
 Story = Callable[[Carried], Awaitable[None]]
@@ -65,7 +66,7 @@ def test_a_server_may_speak_first_as_soon_as_a_late_connection_is_made() -> None
             client.connect((HERE, place.port))
             client.setblocking(False)
             await until(lambda: place.relay.in_flight == 1)
-            place.server.settimeout(10)
+            place.server.settimeout(PATIENCE)
             place.server.accept()[0].close()
             server, _ = place.server.accept()  # the SYN sent again; the relay gets no turn before the greeting is there
             with server:
@@ -330,7 +331,7 @@ def test_a_range_is_carried_port_for_port() -> None:
         with bound(socket.SOCK_STREAM) as last:
             listeners = [bound(socket.SOCK_STREAM), bound(socket.SOCK_STREAM)]
             target = PortRange(port_of(last) - 1, port_of(last))
-            async with Relay(make_socket) as relay, asyncio.timeout(5):
+            async with Relay(make_socket) as relay, asyncio.timeout(PATIENCE):
                 value = HostPort(Protocol.TCP, ip_address(HERE), PortRange(1, 2), "test", (ip_address(HERE), target))
                 number = port_of(listeners[1])
                 relay.serve(value, [listener.detach() for listener in listeners])

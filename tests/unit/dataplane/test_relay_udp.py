@@ -10,6 +10,7 @@ import pytest
 
 from linkspan.dataplane.relay import Relay, udp
 from linkspan.dataplane.relay.udp import IDLE_SECONDS
+from tests.support.patience import PATIENCE
 from tests.support.relays import HERE, Carried, bound, carried, host_port, make_socket, port_of
 
 ANY = "0.0.0.0"
@@ -136,7 +137,7 @@ def test_a_server_that_is_not_there_yet_does_not_end_the_port() -> None:
         loop = asyncio.get_running_loop()
         with bound(socket.SOCK_DGRAM) as vacant:
             address = vacant.getsockname()
-        async with Relay(make_socket) as relay, asyncio.timeout(10):
+        async with Relay(make_socket) as relay, asyncio.timeout(PATIENCE):
             listener = bound(socket.SOCK_DGRAM)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
                 client.connect(listener.getsockname())

@@ -20,6 +20,7 @@ from linkspan.dataplane.wire import Counts, Stats
 from linkspan.model.dataplane import HostPort, NameEntry, NameZone
 from linkspan.model.errors import UnavailableError
 from linkspan.model.ports import PortRange, Protocol
+from tests.support.patience import PATIENCE
 from tests.support.relays import make_socket
 
 ZONE = NameZone("n", "shop", "o")
@@ -54,7 +55,7 @@ def test_a_mistake_with_one_service_is_logged_and_the_rest_is_served(
     path = tmp_path / "socket"
 
     async def story() -> None:
-        async with asyncio.timeout(10), serving(path), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE), serving(path), asyncio.TaskGroup() as group:
             end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             end.connect(str(path))
             link = Link(end)

@@ -15,9 +15,7 @@ import pytest
 from linkspan.images import programs
 from linkspan.images.ports import Process
 from linkspan.model.errors import UnavailableError
-
-PATIENCE = 10.0
-"""Seconds after which a program runs on for ever."""
+from tests.support.patience import PATIENCE
 
 
 class Here:
@@ -37,6 +35,7 @@ _STARTER = """
 import asyncio
 from linkspan.images import programs
 from tests.unit.images.test_programs import Here
+from tests.support.patience import PATIENCE
 asyncio.run(programs.output(Here(), ["sh", "-c", "echo $$ >%s; exec sleep 1000"], package="dash"))
 """
 
