@@ -15,6 +15,7 @@ STATUS = {
     "unavailable": 500,
     "kernel": 500,
     "unimplemented": 501,
+    "no swarm": 503,
 }
 
 _PORT_FIELDS = frozenset({"publish"})

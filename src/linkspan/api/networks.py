@@ -17,6 +17,7 @@ from linkspan.api.calls import Call, Route, answer, done
 from linkspan.api.filters import Filters, parse_filters
 from linkspan.api.render.networks import member_body, network_body
 from linkspan.api.rooms import Rooms
+from linkspan.api.swarm import NOT_A_MANAGER
 from linkspan.model.errors import ForbiddenError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.networks import Network
 from linkspan.model.requests import Connect, CreateNetwork, Disconnect, EndpointRequest, RemoveNetwork, SubnetRequest
@@ -24,10 +25,6 @@ from linkspan.model.requests import Connect, CreateNetwork, Disconnect, Endpoint
 LIST_FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 IFNAME = "com.docker.network.endpoint.ifname"
-_NO_SWARM = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
-    "and try again."
-)
 
 
 async def create(call: Call) -> web.StreamResponse:
@@ -38,14 +35,19 @@ async def create(call: Call) -> web.StreamResponse:
 
 def creation(body: NetworkCreate, call: Call) -> CreateNetwork:
     """The request that a body describes; what this engine has no notion of is refused."""
+    if body.scope == "swarm":
+        text = "cannot create a swarm scoped network when swarm is not active"
+        raise ForbiddenError(text, field="Scope", value=body.scope)
     if body.driver == "overlay" or body.scope not in ("", "local"):
-        raise ForbiddenError(_NO_SWARM, field="Driver", value=body.driver)
+        raise ForbiddenError(NOT_A_MANAGER, field="Driver", value=body.driver)
     if body.ingress or body.config_only or (body.config_from is not None and body.config_from.network):
         raise InvalidError(
             "ingress and configuration-only networks are not supported",
             field="ConfigOnly",
             hint="create the network with its settings",
         )
+    if body.ipam.driver == "null":
+        raise InvalidError("ipv4 pool is empty", field="IPAM.Driver", value=body.ipam.driver)
     if body.ipam.driver not in ("", "default"):
         raise NotFoundError(f'plugin "{body.ipam.driver}" not found', field="IPAM.Driver", value=body.ipam.driver)
     asked_ipv4 = body.enable_ipv4 if call.version >= (1, 48) else None  # older clients know no networks without IPv4

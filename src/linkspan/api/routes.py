@@ -18,6 +18,7 @@ from linkspan.api import (
     networks,
     plans,
     status,
+    swarm,
     system,
     transfers,
     usage,
@@ -46,5 +47,6 @@ ROUTES: tuple[Route, ...] = with_description(
         *usage.ROUTES,
         *plans.ROUTES,
         *status.ROUTES,
+        *swarm.ROUTES,
     )
 )

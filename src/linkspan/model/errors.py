@@ -74,6 +74,12 @@ class UnimplementedError(LinkspanError):
     kind = "unimplemented"
 
 
+class SwarmError(LinkspanError):
+    """What only a machine in a swarm has: this one is in none (HTTP 503, as Docker answers)."""
+
+    kind = "no swarm"
+
+
 class UnservedError(UnavailableError):
     """The kernel has everything, but the data plane does not serve all of it."""
 
