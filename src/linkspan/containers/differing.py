@@ -48,7 +48,7 @@ def _one(upper: Path, lower: Path, path: str) -> Iterator[FileChange]:
         return
     inner = list(_below(upper, lower, path)) if stat.S_ISDIR(found.st_mode) else []
     if before is None:
-        if path in _OURS and not inner and found.st_size in (0, 4096):
+        if path in _OURS and not inner and (stat.S_ISDIR(found.st_mode) or found.st_size == 0):
             return
         yield FileChange(path, ChangeKind.ADDED)
     elif inner or not _same(found, before):
