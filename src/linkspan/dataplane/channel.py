@@ -50,13 +50,21 @@ class Channel:
         self._waiting: set[asyncio.Future[None]] = set()
 
     async def send(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
-        """Send a message; the descriptors stay ours. Raises OSError when the other side is gone."""
+        """Send a message; the descriptors stay ours. Raises OSError when the other side is gone.
+
+        To be cancelled half-way ends the connection: what is sent next would be taken for the rest.
+        """
         packets = _packets(data, descriptors)
         async with self._sending:
-            for packet, some in packets:
+            for number, (packet, some) in enumerate(packets):
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", some))] if some else []
                 while not self._sent(packet, rights):
-                    await self._writable()
+                    try:
+                        await self._writable()
+                    except asyncio.CancelledError:
+                        if number:
+                            self.close()
+                        raise
 
     async def receive(self) -> Message | None:
         """The next message, whose descriptors are the caller's; None when the other side has closed.

@@ -8,7 +8,7 @@ arrived meanwhile waits in their queues.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -42,11 +42,12 @@ class RemoteDataPlane:
     """The data plane in a process of its own. Made by `open`.
 
     `wanted` says what the data plane should hold, with descriptors of our own: all of it is put again when the process
-    has died and was started anew. To be set by whoever knows, before the first `change`.
+    has died and was started anew, and the rest is dropped from one that is connected to again. None: nobody knows yet.
+    To be set by whoever knows, before the first `change`.
     """
 
     def __init__(self, place: Place, spawn: Spawn, tasks: asyncio.TaskGroup, extra: Sequence[str]) -> None:
-        self.wanted: Callable[[], Wanted] = dict
+        self.wanted: Callable[[], Wanted | None] = lambda: None
         self._place = place
         self._spawn = spawn
         self._tasks = tasks
@@ -139,9 +140,10 @@ class RemoteDataPlane:
     async def _first(self) -> Link:
         try:
             return await self._found() or await self._started()
-        except OSError as error:  # a path that is too long for a socket, a full disk
+        except (OSError, LostError) as error:  # a path that is too long for a socket, a full disk, an early end
+            reason = (isinstance(error, OSError) and error.strerror) or error
             raise UnavailableError(
-                f"the data plane's process cannot be started in {self._place.exec_root}: {error.strerror or error}"
+                f"the data plane's process cannot be started in {self._place.exec_root}: {reason}"
             ) from error
 
     async def _keep(self) -> None:
@@ -172,13 +174,15 @@ class RemoteDataPlane:
             self._unlink(link)
 
     async def _restored(self) -> Link:
-        """A connection to a process that holds what is wanted."""
+        """A connection to a process that holds what is wanted, and nothing that was dropped in vain meanwhile."""
         pauses = iter(RETRY)
         while True:
             try:
                 link = await self._found() or await self._started()
-                with suppress(LinkspanError):  # a service that is refused was logged there, and keeps nobody waiting
-                    await link.change(list(self.wanted().values()), ())
+                held = await _held(link)
+                if (wanted := self.wanted()) is not None:
+                    with suppress(LinkspanError):  # what is refused was logged there, and keeps nobody waiting
+                        await link.change(list(wanted.values()), [key for key in held if key not in wanted])
                 return link
             except (LinkspanError, LostError, OSError) as error:
                 log.error("the data plane's process cannot be started: %s", error)
@@ -190,6 +194,7 @@ class RemoteDataPlane:
         if end is None:
             return None
         link = self._linked_by(Link(end))
+        leased: Sequence[int] = ()
         try:
             async with asyncio.timeout(GREETING):
                 welcome, _ = await link.ask(Hello(PROTOCOL, self._build), Welcome)
@@ -200,14 +205,14 @@ class RemoteDataPlane:
                 held = await link.take()
         except (TimeoutError, LostError, UnavailableError) as error:
             log.warning("the data plane's process cannot be talked to, and is ended: %s", str(error) or "no answer")
+            close_all(leased)  # or the lock would be kept from its successor by ourselves
             link.close()
             return None
         try:
             return await self._succeed(link, leased[0], held)
         finally:
             close_all(leased)
-            for _, descriptors in held.values():
-                close_all(descriptors)
+            _close(held)
             link.close()
 
     async def _succeed(self, old: Link, lock: int, held: Held) -> Link:
@@ -258,3 +263,18 @@ class RemoteDataPlane:
         self._links.add(link)
         self._tasks.create_task(read(), name="read from the data plane")
         return link
+
+
+async def _held(link: Link) -> Collection[Key]:
+    """What a process holds, if it can be had: with a great many sockets there may be no room for them."""
+    try:
+        held = await link.take()
+    except LinkspanError:
+        return ()
+    _close(held)
+    return held.keys()
+
+
+def _close(held: Held) -> None:
+    for _, descriptors in held.values():
+        close_all(descriptors)

@@ -17,6 +17,7 @@ from linkspan.kernel.services import Found, Held
 from linkspan.kernel.serving import DataPlane, Serving, supervised
 from linkspan.kernel.thread import KernelThread, enter, visit
 from linkspan.kernel.usage import usage
+from linkspan.kernel.watching import Watch
 from linkspan.model.containers import Abilities
 from linkspan.model.dataplane import Key, Load, Service, Trace
 from linkspan.model.errors import LinkspanError, UnavailableError
@@ -77,9 +78,11 @@ class LinuxKernel:
         finally:
             self._serving = None
 
-    def wanted(self) -> Held:
-        """Everything that the data plane should hold, with descriptors of ours: for one that begins anew."""
-        return self._serving.wanted if self._serving is not None else {}
+    def wanted(self) -> Held | None:
+        """Everything that the data plane should hold, with descriptors of ours: for one that begins anew. None as long
+        as what it holds was not taken over.
+        """
+        return self._serving.wanted if self._serving is not None else None
 
     async def apply(self, operations: Sequence[Operation], *, tolerant: bool = False) -> None:
         """Perform the operations in their order.
@@ -211,9 +214,9 @@ class LinuxKernel:
         """What a control group uses. Files are read beside the kernel thread, which changes things."""
         return await asyncio.to_thread(usage, path, pid, links=links)
 
-    def watch(self, file: Path) -> int:
-        """A descriptor that becomes readable whenever `file` is written to."""
-        return native.watch_writes(file)
+    def watch(self) -> Watch:
+        """Tells of directories in which files are written, made or replaced. The caller closes it."""
+        return Watch()
 
     def make_socket(
         self, namespace: int | None, family: socket.AddressFamily, kind: socket.SocketKind

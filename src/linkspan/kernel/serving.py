@@ -89,7 +89,7 @@ class Serving:
         if not change.drop and sum(len(descriptors) for _, descriptors in change.put) > MANY:
             change.done.add_done_callback(_log_failure)
             return
-        error = await change.done
+        error = await asyncio.shield(change.done)
         if error is None:
             return
         if not tolerant and change.put:

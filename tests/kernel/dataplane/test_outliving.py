@@ -8,7 +8,10 @@ import time
 import pytest
 
 from linkspan.dataplane import client, starting, wire
+from linkspan.dataplane.link import Link, LostError
+from linkspan.dataplane.ports import Held
 from linkspan.model.dataplane import NameEntry
+from linkspan.model.errors import UnavailableError
 from linkspan.model.ports import Protocol
 from tests.support.packets import ask, serving
 from tests.support.planes import (
@@ -150,6 +153,48 @@ async def test_a_process_that_gets_stuck_is_ended_and_the_change_it_kept_waiting
         assert host.pid not in (None, stuck)
         assert (await plane.stats()).services
     close(sockets)
+
+
+async def test_what_was_dropped_in_vain_is_dropped_when_the_process_is_connected_to_again(host: PlaneHost) -> None:
+    sockets: Sockets = {ZONE: [], ENTRY: []}
+    async with host.daemon() as plane:
+        await plane.change(list(sockets.items()), ())
+        plane.wanted = lambda: wanted({ZONE: []})
+        other = starting.connect(host.place)  # ends the connection that there is
+        assert other is not None
+        with other:
+            await plane._lost.wait()
+            assert (await plane.stats()).services == {"zone": 1}
+
+
+async def test_an_old_process_that_nothing_can_be_taken_from_is_ended(
+    host: PlaneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def take(_: Link) -> Held:
+        raise UnavailableError("it holds what this daemon does not know")
+
+    async with host.daemon() as plane:
+        await plane.change([(ZONE, ())], ())
+        old = host.pid
+    monkeypatch.setattr(starting, "build_id", lambda: "newer")
+    monkeypatch.setattr(Link, "take", take)
+    async with host.daemon():
+        assert host.pid not in (None, old)
+
+
+async def test_a_new_process_that_ends_while_it_takes_over_is_unavailable(
+    host: PlaneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def change(*_: object) -> None:
+        raise LostError("it has closed the connection")
+
+    async with host.daemon() as plane:
+        await plane.change([(ZONE, ())], ())
+    monkeypatch.setattr(starting, "build_id", lambda: "newer")
+    monkeypatch.setattr(Link, "change", change)
+    with pytest.raises(UnavailableError, match="cannot be started in .*: it has closed the connection"):
+        async with host.daemon():
+            pass
 
 
 async def test_one_that_is_refused_does_not_keep_the_others_from_coming_back(host: PlaneHost) -> None:

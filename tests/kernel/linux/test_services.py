@@ -55,6 +55,7 @@ def test_ports_and_names_are_there_again_with_the_same_sockets(machine: LinuxMac
         seen = await machine.kernel.observe([Namespace(BOX)])
         assert set(seen.objects) == {Namespace(BOX), PORT, RESOLVER, NAME}
         wanted = machine.kernel.wanted()
+        assert wanted is not None
         assert {key: [inode(fd) for fd in descriptors] for key, (_, descriptors) in wanted.items()} == sockets
 
     served(machine, plane, look)

@@ -122,6 +122,20 @@ def test_closing_wakes_whoever_waits() -> None:
     talk(conversation)
 
 
+def test_a_message_that_is_given_up_half_way_is_not_mistaken_for_the_beginning_of_the_next() -> None:
+    async def conversation(ours: Channel, theirs: Channel) -> None:
+        sending = asyncio.create_task(ours.send(bytes(channel.SIZE)))
+        await asyncio.sleep(0)  # until it waits for room
+        sending.cancel()
+        await asyncio.wait([sending])
+        with pytest.raises(OSError):
+            await ours.send(b"the next")
+        with pytest.raises(MalformedError, match="ended within a message"):
+            await theirs.receive()
+
+    talk(conversation)
+
+
 def test_a_message_whose_descriptors_find_no_room_is_not_whole(nulls: list[int]) -> None:
     async def conversation(ours: Channel, theirs: Channel) -> None:
         await ours.send(b"data", nulls[:10])

@@ -234,6 +234,21 @@ def test_a_retired_port_reads_nothing_and_still_answers() -> None:
     told(story)
 
 
+def test_a_retired_port_is_free_once_its_clients_are_silent() -> None:
+    """It may be published anew while connections of other ports keep the retired process alive for days."""
+
+    async def story(place: Carried, clock: Clock) -> None:
+        with client_of(place) as client:
+            await answered(place, client, b"hello")
+        place.served.retire()
+        clock.now += IDLE_SECONDS
+        place.relay.tick()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind((ANY, place.port))
+
+    told(story)
+
+
 def test_an_answer_is_bound_to_the_interface_for_ipv6_alone() -> None:
     """A link-local address means nothing without it; an IPv4 client may be behind another interface than it came by."""
     interface = struct.pack("=i", 7)

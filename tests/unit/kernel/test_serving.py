@@ -124,6 +124,21 @@ def test_nobody_waits_until_a_great_many_sockets_are_handed_over(
     assert "it is down" in caplog.text
 
 
+def test_one_who_stops_waiting_stops_no_later_change(serving: Serving, plane: Plane) -> None:
+    async def whole() -> None:
+        async with supervised(serving):
+            plane.busy.clear()
+            waiting = asyncio.create_task(serving.settle({NAME.key: (NAME, ())}, tolerant=False))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            plane.busy.set()
+            await serving.settle({PORT.key: None}, tolerant=False)
+
+    asyncio.run(whole())
+    assert plane.told == [([(NAME, ())], []), ([], [PORT.key])]
+
+
 def test_one_that_ends_with_us_gets_only_what_it_relays() -> None:
     plane, serving = given(outlives=False)
     other = HostPort(Protocol.UDP, PORT.address, PORT.ports, "o")

@@ -61,6 +61,7 @@ class UdpPort:
         self._listener = listener
         self._clients: dict[Peer, Client] = {}
         """The one heard last is at the end."""
+        self._retired = False
         listener.setblocking(False)
 
     def retarget(self, target: Target | None, proxy_protocol: bool = False) -> None:
@@ -86,6 +87,7 @@ class UdpPort:
 
         Without clients the socket is let go of: the port may be given up, and wanted again, before this process ends.
         """
+        self._retired = True
         self._relay.poller.remove(self._listener.fileno())
         if not self._clients:
             self._listener.close()
@@ -97,6 +99,8 @@ class UdpPort:
             if now - client.heard < IDLE_SECONDS:
                 return True
             self._forget(peer)
+        if self._retired:
+            self._listener.close()
         return False
 
     def _stop(self) -> None:
