@@ -192,7 +192,7 @@ async def test_a_new_process_that_ends_while_it_takes_over_is_unavailable(
         await plane.change([(ZONE, ())], ())
     monkeypatch.setattr(starting, "build_id", lambda: "newer")
     monkeypatch.setattr(Link, "change", change)
-    with pytest.raises(UnavailableError, match="cannot be started in .*: it has closed the connection"):
+    with pytest.raises(UnavailableError, match=r"cannot be started in .*: it has closed the connection"):
         async with host.daemon():
             pass
 
