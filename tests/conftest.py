@@ -1,4 +1,6 @@
-"""What every kind of test shares: the root marker, loud failures for what a machine lacks, and pages people read."""
+"""What every kind of test shares: the root marker, loud failures for what a machine lacks, pages people read, and the
+settings of Hypothesis.
+"""
 
 import difflib
 import os
@@ -7,8 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile(
+    "same every time",  # so that a failure is never a matter of luck, nor of how busy the machine is
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("same every time")
 
 _ROOT_KINDS = ("kernel", "crash", "clients")
 _IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")

@@ -77,12 +77,7 @@ def state(shared: SharedMachine) -> tuple[list[str], list[str], str]:
 def test_any_requests_have_answers_and_leave_nothing(shared: SharedMachine) -> None:
     before = state(shared)
 
-    @settings(
-        max_examples=15,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-    )
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
     @given(st.lists(NEAR | shots().filter(lambda shot: shot.route.path not in FAR), min_size=8, max_size=16), boxes())
     def check(found: Sequence[Shot], box: Sequence[Shot]) -> None:
         if not shared.done("ps", "-q", "--filter", "name=^/?c1$"):

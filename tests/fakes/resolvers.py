@@ -69,6 +69,22 @@ class Server:
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+def bound_to_both() -> tuple[socket.socket, socket.socket]:
+    """Sockets for datagrams and for streams with the same free port; the latter listens."""
+    while True:
+        udp, tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            tcp.bind(udp.getsockname())
+        except OSError:  # free for datagrams only
+            udp.close()
+            tcp.close()
+            continue
+        tcp.listen()
+        return udp, tcp
+
+
 class Internet:
     """Makes sockets that reach the servers at their addresses, and nothing else."""
 
@@ -86,10 +102,10 @@ class Internet:
     async def server(self, address: str, answer: Answering) -> AsyncIterator[Server]:
         """A server at an address, for as long as the block lasts."""
         loop = asyncio.get_running_loop()
-        streams = await asyncio.start_server(lambda r, w: _stream(server, r, w), "127.0.0.1", 0)
-        port = streams.sockets[0].getsockname()[1]
-        server = Server(answer, port)
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), ("127.0.0.1", port))
+        udp, tcp = bound_to_both()
+        server = Server(answer, tcp.getsockname()[1])
+        streams = await asyncio.start_server(lambda r, w: _stream(server, r, w), sock=tcp)
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), sock=udp)
         self.servers[address] = server
         try:
             yield server

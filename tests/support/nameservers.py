@@ -15,7 +15,7 @@ import dns.rcode
 
 from linkspan.dataplane.names.core import Names, Served
 from linkspan.model.dataplane import HostResolver, NameEntry, NameZone, Record, Resolver
-from tests.fakes.resolvers import Internet
+from tests.fakes.resolvers import Internet, bound_to_both
 from tests.support.patience import PATIENCE
 
 NET = "1" * 64
@@ -39,12 +39,8 @@ class Port:
     """A name server, and a client of it."""
 
     def __init__(self, names: Names, resolver: Resolver | HostResolver, namespace: int | None = None) -> None:
-        udp, tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        tcp.bind(("127.0.0.1", 0))
+        udp, tcp = bound_to_both()
         self.number = tcp.getsockname()[1]
-        udp.bind(("127.0.0.1", self.number))
-        tcp.listen()
         self.served: Served = names.serve(resolver, udp.detach(), tcp.detach(), namespace)
 
     async def ask(self, name: str, kind: str = "A", *, tcp: bool = False, **settings: Any) -> dns.message.Message:

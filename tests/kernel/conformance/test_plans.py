@@ -25,13 +25,7 @@ PLANS = st.sets(st.sampled_from(range(len(PARTS)))).map(
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=PLANS, after=PLANS)
 def test_any_plan_can_follow_any_other(machine: Machine, before: list[KernelObject], after: list[KernelObject]) -> None:
     machine.apply(*diff([], before))

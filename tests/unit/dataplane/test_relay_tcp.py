@@ -299,7 +299,9 @@ def test_a_port_without_target_is_held_and_never_accepted_from() -> None:
                 served = relay.serve(host_port(listener, None), [listener.detach()])
                 for _ in range(3):
                     await asyncio.sleep(0)
-                accepted, _ = same.accept()
+                same.setblocking(False)
+                async with asyncio.timeout(PATIENCE):
+                    accepted, _ = await asyncio.get_running_loop().sock_accept(same)
                 accepted.close()
                 served.close()
 

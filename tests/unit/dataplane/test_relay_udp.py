@@ -113,7 +113,7 @@ def test_a_client_keeps_its_source_while_it_speaks_and_loses_it_when_silent() ->
             place.server.connect(first)
             place.server.send(b"too late")
             with pytest.raises(ConnectionRefusedError):  # nobody listens any more where the client came from
-                place.server.send(b"really")
+                await asyncio.get_running_loop().sock_recv(place.server, 1)
 
     told(story)
 
@@ -132,12 +132,21 @@ def test_what_the_server_sends_keeps_a_client_too() -> None:
     told(story)
 
 
+def kept_from_others() -> socket.socket:
+    """A port that nobody else is given, and where nobody listens: the socket that has it is connected elsewhere."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind((HERE, 0))
+    made.connect((HERE, 9))
+    return made
+
+
 def test_a_server_that_is_not_there_yet_does_not_end_the_port() -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()
-        with bound(socket.SOCK_DGRAM) as vacant:
-            address = vacant.getsockname()
         async with Relay(make_socket) as relay, asyncio.timeout(PATIENCE):
+            vacant = kept_from_others()
+            address = vacant.getsockname()
             listener = bound(socket.SOCK_DGRAM)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
                 client.connect(listener.getsockname())
@@ -145,8 +154,9 @@ def test_a_server_that_is_not_there_yet_does_not_end_the_port() -> None:
                 for _ in range(3):
                     client.send(b"refused")
                     await asyncio.sleep(0)
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+                with vacant, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
                     server.setblocking(False)
+                    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     server.bind(address)
                     client.send(b"hello")
                     while (await loop.sock_recvfrom(server, 100))[0] != b"hello":
@@ -206,7 +216,8 @@ def test_a_port_without_target_is_held_and_never_read() -> None:
                 for _ in range(3):
                     await asyncio.sleep(0)
                 same.setblocking(False)
-                assert same.recv(100) == b"unread"
+                async with asyncio.timeout(PATIENCE):
+                    assert await asyncio.get_running_loop().sock_recv(same, 100) == b"unread"
 
     asyncio.run(story())
 
@@ -228,8 +239,11 @@ def test_a_retired_port_reads_nothing_and_still_answers() -> None:
         with client_of(place) as client:
             _, source = await place.asked(client, b"question")
             place.served.retire()
+            client.send(b"for the next")
             place.server.sendto(b"answer", source)
             assert await loop.sock_recv(client, 100) == b"answer"
+            with pytest.raises(BlockingIOError):
+                place.server.recv(100)
 
     told(story)
 

@@ -16,6 +16,7 @@ from linkspan.dataplane.names.host import servers
 from linkspan.model.dataplane import Record, RecordType
 from tests.fakes.resolvers import Internet, failing, records, silent, truncating
 from tests.support.nameservers import Port, code, list_servers, looped, resolver, serving_names, shown
+from tests.support.patience import PATIENCE
 
 WORLD = "www.example. 300 IN A 192.0.2.80"
 
@@ -77,7 +78,8 @@ async def test_another_server_answers_when_the_first_does_not(resolv_conf: Path,
 
 @looped
 async def test_a_lost_datagram_is_sent_again(resolv_conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward, "ROUNDS", (0.02, 1.0))
+    monkeypatch.setattr(forward, "TOTAL_SECONDS", PATIENCE)
+    monkeypatch.setattr(forward, "ROUNDS", (0.02, PATIENCE))
     internet = Internet()
     async with internet.server("198.51.100.1", silent) as server, serving_names(resolv_conf, internet) as names:
 
@@ -161,9 +163,10 @@ async def test_beyond_the_limit_questions_are_refused(resolv_conf: Path, monkeyp
     internet = Internet()
     async with internet.server("198.51.100.1", silent), serving_names(resolv_conf, internet) as names:
         port = Port(names, resolver())
+        datas = [dns.message.make_query(f"{number}.example", "A").to_wire() for number in range(8)]
         async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(port.ask(f"{number}.example")) for number in range(8)]
-        codes = [code(each.result()) for each in asking]
+            asking = [group.create_task(port.send(data)) for data in datas]
+        codes = [code(dns.message.from_wire(each.result())) for each in asking]
         assert (codes.count("SERVFAIL"), codes.count("REFUSED")) == (3, 5)
 
 
@@ -215,27 +218,36 @@ async def test_a_cname_of_a_network_is_followed_beyond_it(resolv_conf: Path) -> 
 
 
 @looped
-async def test_a_changed_resolv_conf_counts_within_a_second_also_for_who_waits(resolv_conf: Path) -> None:
-    internet = Internet()
-    async with (
-        internet.server("198.51.100.1", silent),
-        internet.server("198.51.100.2", records(WORLD)),
-        serving_names(resolv_conf, internet) as names,
-        asyncio.TaskGroup() as group,
-    ):
-        waiting = group.create_task(Port(names, resolver()).ask("www.example"))
-        await internet.servers["198.51.100.1"].reached.wait()
-        start = asyncio.get_running_loop().time()
-        list_servers(resolv_conf, "198.51.100.2")
-        assert shown(await waiting) == [WORLD]
-        assert asyncio.get_running_loop().time() - start < 1
+async def test_a_changed_resolv_conf_counts_within_a_second_also_for_who_waits(
+    resolv_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "TOTAL_SECONDS", PATIENCE)
+    monkeypatch.setattr(forward, "ROUNDS", (PATIENCE,))
+    for _ in range(3):  # on a busy machine all of us may be late, but hardly each time
+        internet = Internet()
+        list_servers(resolv_conf, "198.51.100.1")
+        async with (
+            internet.server("198.51.100.1", silent),
+            internet.server("198.51.100.2", records(WORLD)),
+            serving_names(resolv_conf, internet) as names,
+            asyncio.TaskGroup() as group,
+        ):
+            waiting = group.create_task(Port(names, resolver()).ask("www.example"))
+            await internet.servers["198.51.100.1"].reached.wait()
+            start = asyncio.get_running_loop().time()
+            list_servers(resolv_conf, "198.51.100.2")
+            assert shown(await waiting) == [WORLD]
+            if asyncio.get_running_loop().time() - start < 1:
+                return
+    pytest.fail("it never did")
 
 
 @looped
 async def test_questions_under_way_are_answered_after_the_end_of_a_service(
     resolv_conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forward, "ROUNDS", (0.05, 1.0))
+    monkeypatch.setattr(forward, "TOTAL_SECONDS", PATIENCE)
+    monkeypatch.setattr(forward, "ROUNDS", (0.05, PATIENCE))
     internet = Internet()
     async with internet.server("192.0.2.53", silent) as server, serving_names(resolv_conf, internet) as names:
         port = Port(names, resolver("192.0.2.53"), os.open("/dev/null", os.O_RDONLY))
