@@ -1,5 +1,7 @@
 """/networks: create, list, inspect, remove, connect, disconnect, prune."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from linkspan.api.bodies.networks import (
@@ -18,6 +20,7 @@ from linkspan.api.filters import Filters, parse_filters
 from linkspan.api.render.networks import member_body, network_body
 from linkspan.api.rooms import Rooms
 from linkspan.api.swarm import NOT_A_MANAGER
+from linkspan.engine.options import ENABLE_IPV4, ENABLE_IPV6, read_flag
 from linkspan.model.errors import ForbiddenError, InvalidError, LinkspanError, NotFoundError
 from linkspan.model.networks import Network
 from linkspan.model.requests import Connect, CreateNetwork, Disconnect, EndpointRequest, RemoveNetwork, SubnetRequest
@@ -29,8 +32,21 @@ IFNAME = "com.docker.network.endpoint.ifname"
 
 async def create(call: Call) -> web.StreamResponse:
     """POST /networks/create."""
-    network = await call.rooms.engine.apply(creation(await call.body(NetworkCreate), call))
-    return answer(NetworkCreated(id=network.id), 201)
+    request = creation(await call.body(NetworkCreate), call)
+    network = await call.rooms.engine.apply(request)
+    return answer(NetworkCreated(id=network.id, warning=_warning(request)), 201)
+
+
+def _warning(request: CreateNetwork) -> str:
+    """What was asked for and has no effect, as in Docker, which says nothing of it."""
+    idle = [
+        str(asked.subnet)
+        for asked in request.subnets
+        if isinstance(asked, SubnetRequest)
+        and asked.subnet
+        and not (request.ipv6 if ":" in asked.subnet else request.ipv4)
+    ]
+    return f"{', '.join(idle)}: no effect, since its family is not enabled for this network" if idle else ""
 
 
 def creation(body: NetworkCreate, call: Call) -> CreateNetwork:
@@ -51,16 +67,26 @@ def creation(body: NetworkCreate, call: Call) -> CreateNetwork:
     if body.ipam.driver not in ("", "default"):
         raise NotFoundError(f'plugin "{body.ipam.driver}" not found', field="IPAM.Driver", value=body.ipam.driver)
     asked_ipv4 = body.enable_ipv4 if call.version >= (1, 48) else None  # older clients know no networks without IPv4
+    options = {**call.rooms.preferences.network_options.get(body.driver or "bridge", {}), **body.options}
     return CreateNetwork(
         name=body.name,
         driver=body.driver or "bridge",
+        attachable=body.attachable,
+        ipam_options=body.ipam.options or {},
         subnets=[SubnetRequest(s.subnet, s.ip_range, s.gateway, s.auxiliary_addresses) for s in body.ipam.config],
-        ipv4=asked_ipv4 is not False,
-        ipv6=bool(body.enable_ipv6),
+        ipv4=_enabled(asked_ipv4, options, ENABLE_IPV4, default=True),
+        ipv6=_enabled(body.enable_ipv6, options, ENABLE_IPV6, default=False),
         internal=body.internal,
-        options={**call.rooms.preferences.network_options.get(body.driver or "bridge", {}), **body.options},
+        options=options,
         labels=body.labels,
     )
+
+
+def _enabled(asked: bool | None, options: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Whether a family is enabled: the request's own word counts, then that of its driver options."""
+    if asked is not None:
+        return asked
+    return read_flag(name, options[name]) if name in options else default
 
 
 async def list_networks(call: Call) -> web.StreamResponse:

@@ -22,7 +22,7 @@ def publish_texts(bindings: Mapping[str, Sequence[PortBody] | None]) -> tuple[st
         for host in hosts or [PortBody()]:
             text = _text(host.host_ip, host.host_port, number, protocol or "tcp")
             parse_publish(text)
-            if number.isdigit() and host.host_port.isdigit():
+            if number.isdigit() and host.host_port.isdigit() and host.host_port != "0":
                 exact.setdefault((host.host_ip, protocol or "tcp"), []).append((int(host.host_port), int(number)))
             else:
                 texts.append(text)

@@ -41,7 +41,7 @@ NETWORK = (
             Flag("ipv6", "give the network IPv6", kind=SWITCH),
             Flag("opt", "an option of the driver", "o", LIST, "KEY=VALUE"),
             Flag("label", "a label", kind=LIST, metavar="KEY=VALUE"),
-            Flag("attachable", "accepted for compatibility", kind=SWITCH),
+            Flag("attachable", "kept and shown; every network is", kind=SWITCH),
             Flag("ipam-driver", "default is the only one"),
             Flag("ipam-opt", "an option of the IPAM driver", kind=LIST, metavar="KEY=VALUE"),
             Flag("scope", "local is the only one"),

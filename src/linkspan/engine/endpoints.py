@@ -26,7 +26,7 @@ def join(context: Context, sandbox: Sandbox, request: EndpointRequest) -> Endpoi
     return Endpoint(
         id=_new_id(context, sandbox),
         network=network.id,
-        ifname=_ifname(sandbox, request.ifname),
+        ifname=_ifname(sandbox, network, request.ifname),
         mac=check_mac(request.mac_address, field="mac_address")
         if request.mac_address
         else context.surroundings.new_mac(),
@@ -75,11 +75,13 @@ def _check_joinable(context: Context, sandbox: Sandbox, network: Network) -> Non
         )
 
 
-def _ifname(sandbox: Sandbox, wanted: str) -> str:
-    """The name asked for, or the lowest free `eth<N>`."""
+def _ifname(sandbox: Sandbox, network: Network, wanted: str) -> str:
+    """The name asked for, or the lowest free `eth<N>`; a network can have another prefix."""
     used = {endpoint.ifname for endpoint in sandbox.endpoints}
     if not wanted:
-        return next(name for n in range(len(used) + 1) if (name := f"eth{n}") not in used)
+        assert network.bridge is not None
+        prefix = network.bridge.ifname_prefix
+        return next(name for n in range(len(used) + 1) if (name := f"{prefix}{n}") not in used)
     check_link_name(wanted, field="ifname")
     if wanted in used or wanted == "lo":
         raise ConflictError(

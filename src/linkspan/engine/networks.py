@@ -105,6 +105,8 @@ def bridge_network(context: Context, request: CreateNetwork, *, predefined: bool
         options=pairs(request.options, name="options"),
         predefined=predefined,
         records=label_records(labels),
+        attachable=request.attachable,
+        ipam_options=pairs(request.ipam_options, name="ipam_options"),
     )
 
 
@@ -129,22 +131,16 @@ def _subnets(context: Context, request: CreateNetwork) -> Iterable[Subnet]:
         else:
             open_requests.append(asked)
     for version, enabled in ((VERSIONS[0], request.ipv4), (VERSIONS[1], request.ipv6)):
-        found = wanted[version]
-        if len(found) > 1:
+        if not enabled:
+            continue
+        if len(found := wanted[version]) > 1:
             raise InvalidError(
                 "bridge driver doesn't support multiple subnets", field="subnets", value=str(found[1].prefix)
-            )
-        if found and not enabled:
-            raise InvalidError(
-                f"subnet {found[0].prefix} given, but IPv{version} is not enabled for this network",
-                field="subnets",
-                value=str(found[0].prefix),
-                hint=f"enable IPv{version}, or leave the subnet out",
             )
         if found:
             _check_free(context, found[0].prefix)
             yield found[0]
-        elif enabled:
+        else:
             yield _from_pools(context, version, _take(open_requests, version))
     if open_requests:
         raise InvalidError(

@@ -54,7 +54,10 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
-    """What a bridge network is on the host. `mtu` None leaves the kernel's default of 1500."""
+    """What a bridge network is on the host, and how interfaces inside are called.
+
+    `mtu` None leaves the kernel's default of 1500.
+    """
 
     name: str
     mac: str
@@ -62,13 +65,15 @@ class BridgeSettings:
     icc: bool = True
     masquerade: bool = True
     host_binding: tuple[IPAddress, ...] = ()
+    ifname_prefix: str = "eth"
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """A network. `bridge` is set exactly when the driver is bridge; immutable after creation, as in Docker.
 
-    Only `records`, which its name servers answer besides the names of sandboxes, can be set again.
+    Only `records`, which its name servers answer besides the names of sandboxes, can be set again. `attachable` and
+    `ipam_options` are what the client said, and have no effect.
     """
 
     id: str
@@ -82,6 +87,8 @@ class Network:
     options: tuple[tuple[str, str], ...] = ()
     predefined: bool = False
     records: tuple[Record, ...] = ()
+    attachable: bool = False
+    ipam_options: tuple[tuple[str, str], ...] = ()
 
     @property
     def answers_names(self) -> bool:

@@ -15,12 +15,15 @@ _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 def parse_publish(text: str) -> PortRequest:
-    """One `-p`. `InvalidError` (Docker's `invalid port specification`, `invalid ranges …`) says what is allowed."""
+    """One `-p`; port 0 of the host is any port, as in Docker.
+
+    `InvalidError` (Docker's `invalid port specification`, `invalid ranges …`) says what is allowed.
+    """
     match = _PUBLISH.fullmatch(text)
     if match is None:
         raise _invalid(text, "publish", "expected [host address:][host port:]port[/protocol]")
     target = parse_range(match["port"], field="publish", spec=text)
-    wanted = parse_range(match["host"], field="publish", spec=text) if match["host"] else None
+    wanted = parse_range(match["host"], field="publish", spec=text) if match["host"] not in (None, "", "0") else None
     if wanted is not None and len(wanted) != len(target) > 1:
         raise InvalidError(
             f"invalid ranges specified for container and host ports: {target} and {wanted}",

@@ -33,6 +33,8 @@ class SubnetRequest:
 class CreateNetwork(Request[Network]):
     """`docker network create`. `options` are driver options under Docker's names (`com.docker.network.bridge.name`).
 
+    A subnet of a family that is not enabled has no effect, as in Docker. `attachable` and `ipam_options` are kept and
+    shown.
     A label `linkspan.dns/<name>` gives the network records of that name, one a line, as a zone file has them:
     `A 10.0.0.9`, `300 CNAME db.example.` (a time to live in seconds first), `SRV 0 5 5432 db`, `TXT "two words"`.
     """
@@ -45,6 +47,8 @@ class CreateNetwork(Request[Network]):
     internal: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    attachable: bool = False
+    ipam_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

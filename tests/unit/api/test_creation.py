@@ -143,6 +143,7 @@ def test_publish_all_publishes_what_is_exposed() -> None:
         ({"80/tcp": None}, ["80/tcp"]),
         ({"80/tcp": []}, ["80/tcp"]),
         ({"80": [{"HostPort": "8080"}]}, ["8080:80/tcp"]),
+        ({"80/tcp": [{"HostPort": "0"}], "81/tcp": [{"HostPort": "1"}]}, ["0:80/tcp", "1:81/tcp"]),
         ({"80/tcp": [{"HostPort": "8000-8010"}]}, ["8000-8010:80/tcp"]),
         ({"81/udp": [{"HostIp": "127.0.0.1", "HostPort": "8081"}]}, ["127.0.0.1:8081:81/udp"]),
         ({"81/tcp": [{"HostIp": "127.0.0.1"}]}, ["127.0.0.1::81/tcp"]),

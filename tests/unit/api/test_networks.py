@@ -103,6 +103,32 @@ async def test_clients_before_1_48_do_not_turn_ipv4_off() -> None:
         assert (await client.get("/networks/n2")).json["EnableIPv4"] is False
 
 
+async def test_a_family_can_be_enabled_by_an_option_where_the_request_says_nothing() -> None:
+    option = {"com.docker.network.enable_ipv6": "true"}
+    async with api_client() as client:
+        await client.post("/networks/create", {"Name": "n1", "Options": option})
+        assert (await client.get("/networks/n1")).json["EnableIPv6"] is True
+        await client.post("/networks/create", {"Name": "n2", "EnableIPv6": False, "Options": option})
+        assert (await client.get("/networks/n2")).json["EnableIPv6"] is False
+
+
+async def test_what_has_no_effect_is_warned_of() -> None:
+    subnets = [{"Subnet": "10.79.0.0/24"}, {"Subnet": "fd00:79::/64"}]
+    async with api_client() as client:
+        created = await client.post("/networks/create", {"Name": "n1", "IPAM": {"Config": subnets}})
+        assert created.json["Warning"].startswith("fd00:79::/64: no effect")
+        created = await client.post("/networks/create", {"Name": "n2"})
+        assert created.json["Warning"] == ""
+
+
+async def test_what_is_only_kept_is_shown() -> None:
+    wish = {"Name": "n1", "Attachable": True, "IPAM": {"Options": {"a": "b"}}}
+    async with api_client() as client:
+        await client.post("/networks/create", wish)
+        found = (await client.get("/networks/n1")).json
+    assert found["Attachable"] is True and found["IPAM"]["Options"] == {"a": "b"}
+
+
 async def test_filters_take_both_forms_and_match_as_dockers() -> None:
     async with api_client() as client:
         await client.post("/networks/create", {"Name": "app_front", "Labels": {"k": "v", "x": ""}})

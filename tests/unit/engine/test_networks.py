@@ -8,7 +8,7 @@ import pytest
 from linkspan.model.addressing import contains
 from linkspan.model.config import AddressPool, Config
 from linkspan.model.errors import ConflictError, ExhaustedError, ForbiddenError, InvalidError, NotFoundError
-from linkspan.model.networks import Driver, Network
+from linkspan.model.networks import BridgeSettings, Driver, Network
 from linkspan.model.requests import CreateNetwork, CreateSandbox, RemoveNetwork, RemoveSandbox, SubnetRequest
 from linkspan.plan.observation import HostFacts
 from tests.support.scenes import Scene
@@ -215,9 +215,9 @@ def test_two_subnets_of_one_family_are_refused_in_dockers_words() -> None:
 
 
 @pytest.mark.parametrize(("subnet", "ipv4"), [("fd00:9::/64", True), ("10.1.0.0/24", False)])
-def test_a_subnet_of_a_family_that_is_off_is_refused(subnet: str, ipv4: bool) -> None:
-    request = CreateNetwork("a", ipv4=ipv4, ipv6=not ipv4, subnets=[subnet])
-    Scene().refuse(request, InvalidError, "not enabled", field="subnets", value=subnet)
+def test_a_subnet_of_a_family_that_is_off_has_no_effect(subnet: str, ipv4: bool) -> None:
+    network = Scene().do(CreateNetwork("a", ipv4=ipv4, ipv6=not ipv4, subnets=[subnet]))
+    assert [each.version for each in network.subnets] == [4 if ipv4 else 6]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,6 @@ def test_text_that_cannot_be_stored_is_refused() -> None:
     [
         (NAME, "this-is-too-long"),
         (NAME, "br*"),
-        (NAME, ""),
         (MTU, "67"),
         (MTU, "65536"),
         (MTU, "big"),
@@ -289,10 +288,42 @@ def test_text_that_cannot_be_stored_is_refused() -> None:
         ("com.docker.network.bridge.enable_icc", "yes"),
         ("com.docker.network.bridge.enable_ip_masquerade", ""),
         ("com.docker.network.bridge.host_binding_ipv4", "localhost"),
+        ("com.docker.network.container_iface_prefix", "an/eth"),
+        ("com.docker.network.container_iface_prefix", "thirteenchars"),
+        ("com.docker.network.enable_ipv6", "perhaps"),
     ],
 )
 def test_an_unreadable_option_is_refused_by_its_own_name(name: str, text: str) -> None:
     Scene().refuse(CreateNetwork("a", options={name: text}), InvalidError, "invalid", field=name, value=text)
+
+
+@pytest.mark.parametrize(("name", "text"), [(NAME, ""), (MTU, "0"), ("com.docker.network.container_iface_prefix", "")])
+def test_an_option_can_say_that_it_is_unset(name: str, text: str) -> None:
+    scene = Scene()
+    network = scene.do(CreateNetwork("a", options={name: text}))
+    assert network.bridge is not None and network.options == ((name, text),)
+    default = BridgeSettings(f"br-{network.id[:12]}", network.bridge.mac)
+    assert network.bridge == default
+
+
+def test_a_network_can_name_interfaces_its_own_way() -> None:
+    scene = Scene()
+    scene.do(CreateNetwork("a", options={"com.docker.network.container_iface_prefix": "lan"}))
+    scene.do(CreateNetwork("b"))
+    sandbox = scene.do(CreateSandbox("x", networks=["b", "a"]))
+    assert [endpoint.ifname for endpoint in sandbox.endpoints] == ["eth0", "lan0"]
+
+
+@pytest.mark.parametrize("mode", ["routed", "isolated", "nat-unprotected"])
+def test_a_gateway_mode_that_is_not_here_is_refused(mode: str) -> None:
+    name = "com.docker.network.bridge.gateway_mode_ipv4"
+    Scene().refuse(CreateNetwork("a", options={name: mode}), InvalidError, "not supported", field=name, value=mode)
+    assert Scene().do(CreateNetwork("a", options={name: "nat"})).bridge is not None
+
+
+def test_options_of_others_are_kept_without_effect() -> None:
+    network = Scene().do(CreateNetwork("a", options={"com.example.team": "blue"}))
+    assert network.options == (("com.example.team", "blue"),)
 
 
 @pytest.mark.parametrize("mtu", [68, 65535])

@@ -22,9 +22,11 @@ def network_body(network: Network, members: Mapping[str, NetworkMember] | None =
         enable_ipv4=network.bridge is None or network.subnet(4) is not None,
         enable_ipv6=network.subnet(6) is not None,
         ipam=IpamBody(
-            options=None if network.predefined else {}, config=[subnet_body(subnet) for subnet in network.subnets]
+            options=None if network.predefined else dict(network.ipam_options),
+            config=[subnet_body(subnet) for subnet in network.subnets],
         ),
         internal=network.internal,
+        attachable=network.attachable,
         containers=dict(members or {}),
         options=options,
         labels=dict(network.labels),
