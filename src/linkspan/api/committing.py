@@ -1,7 +1,7 @@
 """POST /commit: an image of what a container has become."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from aiohttp import web
@@ -12,10 +12,12 @@ from linkspan.api.bodies.resources import HealthConfig
 from linkspan.api.calls import Call, Route, answer
 from linkspan.api.defaults import completed, words
 from linkspan.api.limits import health_body, health_check
+from linkspan.api.ports import Containers
 from linkspan.api.publishing import exposed_ports
 from linkspan.api.query import truth
 from linkspan.api.registries import named
 from linkspan.model.containers import Container, Status
+from linkspan.model.errors import ConflictError
 from linkspan.model.images import ImageConfig, ImageHealth
 
 
@@ -53,15 +55,19 @@ async def commit(call: Call) -> web.StreamResponse:
 
 @asynccontextmanager
 async def _still(call: Call, container: Container) -> AsyncIterator[None]:
-    """Nothing is written meanwhile, unless the client says that it may be."""
-    pauses = truth(call.text("pause") or "1") and container.state.status is Status.RUNNING
-    if pauses:
-        await call.rooms.containers.pause(container.id)
-    try:
+    """Nothing is written meanwhile, unless the client says that it may be; who has just ended writes nothing more."""
+    containers = call.rooms.containers
+    async with AsyncExitStack() as stack:
+        if truth(call.text("pause") or "1") and container.state.status is Status.RUNNING:
+            with suppress(ConflictError):
+                await containers.pause(container.id)
+                stack.push_async_callback(_go_on, containers, container.id)
         yield
-    finally:
-        if pauses:
-            await call.rooms.containers.unpause(container.id)
+
+
+async def _go_on(containers: Containers, id: str) -> None:
+    with suppress(ConflictError):  # somebody has ended it, or let it go on
+        await containers.unpause(id)
 
 
 def config_of(container: Container) -> ImageConfig:

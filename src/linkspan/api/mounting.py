@@ -4,11 +4,19 @@ from collections.abc import Iterator, Mapping
 
 from linkspan.api.bodies.containers import HostConfig
 from linkspan.api.bodies.mounts import MountBody, TmpfsOptions
+from linkspan.containers.mountchecks import check_mount
 from linkspan.model.containers import Mount, MountKind
 from linkspan.model.errors import InvalidError
 
 _PROPAGATIONS = frozenset({"rprivate", "private", "rshared", "shared", "rslave", "slave"})
-_BIND_WORDS = _PROPAGATIONS | {"ro", "rw", "z", "Z", "nocopy"}
+_WORDS = (
+    frozenset({"ro", "rw"}),
+    frozenset({"z", "Z"}),
+    frozenset({"nocopy"}),
+    frozenset({"consistent", "cached", "delegated"}),  # means something only where a machine's files are elsewhere
+    _PROPAGATIONS,
+)
+"""What may be said of a mount by `-v`: at most one of each."""
 
 
 def mounts(host: HostConfig, volumes: Mapping[str, object]) -> Iterator[Mount]:
@@ -45,12 +53,24 @@ def bind(text: str, driver: str = "") -> Mount:
         return Mount(MountKind.VOLUME, source, anonymous=True, driver=driver)
     if not (source and target) or ":" in options:
         raise InvalidError(f"invalid volume specification: '{text}'", field="Binds", value=text)
-    if unknown := [word for word in words if word not in _BIND_WORDS]:
-        raise InvalidError(f"invalid mode: {unknown[0]}", field="Binds", value=text)
+    chosen = [[word for word in words if word in each] for each in _WORDS]
+    if any(len(each) > 1 for each in chosen) or sum(map(len, chosen)) < len(words):
+        raise InvalidError(f"invalid mode: {options}", field="Binds", value=text)
+    try:
+        mount = _bound(source, target, words, driver)
+        check_mount(mount)
+    except InvalidError as error:
+        raise InvalidError(f"invalid volume specification: '{text}': {error.message}", field="Binds") from error
+    return mount
+
+
+def _bound(source: str, target: str, words: list[str], driver: str) -> Mount:
     read_only = "ro" in words
     if source.startswith("/"):
         kept = tuple(word for word in words if word in _PROPAGATIONS or word in ("z", "Z"))
         return Mount(MountKind.BIND, target, source, read_only=read_only, options=kept, create=True)
+    if _PROPAGATIONS & set(words):
+        raise InvalidError('invalid mount config for type "volume": field BindOptions must not be specified')
     kept = tuple(word for word in words if word in ("z", "Z"))
     return Mount(
         MountKind.VOLUME, target, source, read_only=read_only, options=kept, copy="nocopy" not in words, driver=driver
@@ -61,7 +81,9 @@ def _mount(body: MountBody) -> Mount:
     """`--mount type=…`."""
     make = {"tmpfs": _tmpfs, "bind": _bind, "volume": _volume}.get(body.type)
     if make is None:
-        raise InvalidError(f"mount type unknown: {body.type!r}", field="Mounts", value=body.type)
+        raise InvalidError(
+            f'invalid mount config for type "{body.type}": mount type unknown', field="Mounts", value=body.type
+        )
     if not body.target:
         raise InvalidError(
             f'invalid mount config for type "{body.type}": field Target must not be empty', field="Mounts"
@@ -74,7 +96,9 @@ def _bind(body: MountBody) -> Mount:
     if not body.source:
         raise InvalidError('invalid mount config for type "bind": field Source must not be empty', field="Mounts")
     if options is not None and options.propagation and options.propagation not in _PROPAGATIONS:
-        raise InvalidError(f"invalid propagation mode: {options.propagation}", field="Mounts")
+        raise InvalidError(
+            f'invalid mount config for type "bind": invalid propagation mode: {options.propagation}', field="Mounts"
+        )
     words = (options.propagation,) if options is not None and options.propagation else ()
     return Mount(
         MountKind.BIND,
@@ -83,14 +107,13 @@ def _bind(body: MountBody) -> Mount:
         read_only=body.read_only,
         options=(*words, "bind") if options is not None and options.non_recursive else words,
         create=options is not None and options.create_mountpoint,
+        detailed=True,
     )
 
 
 def _volume(body: MountBody) -> Mount:
     options = body.volume_options
     config = options.driver_config if options is not None else None
-    if options is not None and options.subpath:
-        raise InvalidError("a part of a volume cannot be mounted: volume-subpath is not supported", field="Mounts")
     return Mount(
         MountKind.VOLUME,
         body.target,
@@ -101,13 +124,16 @@ def _volume(body: MountBody) -> Mount:
         driver=config.name if config is not None else "",
         driver_options=config.options if config is not None else {},
         labels=options.labels if options is not None else {},
+        subpath=options.subpath if options is not None else "",
+        detailed=True,
     )
 
 
 def _tmpfs(body: MountBody) -> Mount:
     if body.source:
         raise InvalidError('invalid mount config for type "tmpfs": field Source must not be specified', field="Mounts")
-    return Mount(MountKind.TMPFS, body.target, read_only=body.read_only, options=_tmpfs_words(body.tmpfs_options))
+    words = _tmpfs_words(body.tmpfs_options)
+    return Mount(MountKind.TMPFS, body.target, read_only=body.read_only, options=words, detailed=True)
 
 
 def _tmpfs_words(options: TmpfsOptions | None) -> tuple[str, ...]:

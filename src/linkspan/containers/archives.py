@@ -106,8 +106,8 @@ class Archives:
         life = self._context.register.get(reference)
         async with self._roots.whole(life) as root:
             await asyncio.to_thread(self._check_directory, reference, root, path)
-            if life.container.wanted.read_only and not life.running and not _in_volume(life.container.wanted, path):
-                raise ForbiddenError("container rootfs is marked read-only", field="path", value=path)
+            if reason := _read_only(life.container.wanted, path):
+                raise ForbiddenError(reason, field="path", value=path)
             owner = None
             if own:
                 user = find_user(life.container.wanted.user, Path(f"/proc/self/fd/{root}"))
@@ -170,11 +170,19 @@ def _refused(error: OSError, path: str) -> ForbiddenError | UnavailableError | I
     return UnavailableError(f"cannot unpack in {path}: {error.strerror}", field="path")
 
 
-def _in_volume(wanted: CreateContainer, path: str) -> bool:
-    """Whether something writable is mounted there; the deepest mount counts."""
-    clean = f"{normpath(f'/{path}')}/"
-    above = [mount for mount in wanted.mounts if clean.startswith(f"{normpath(mount.target)}/")]
-    return bool(above) and not max(above, key=lambda mount: len(mount.target)).read_only
+def _read_only(wanted: CreateContainer, path: str) -> str:
+    """Why nothing may be written there, in Docker's words; the deepest mount counts."""
+    clean = _clean(path)
+    above = [mount for mount in wanted.mounts if f"{clean}/".startswith(f"{_clean(mount.target)}/")]
+    if above:
+        deepest = max(above, key=lambda mount: len(mount.target))
+        return "mounted volume is marked read-only" if deepest.read_only else ""
+    return "container rootfs is marked read-only" if wanted.read_only else ""
+
+
+def _clean(path: str) -> str:
+    """Without `.`, `..` and empty parts; `normpath` keeps two slashes at the beginning."""
+    return "/" + normpath(f"/{path}").lstrip("/")
 
 
 def _split(path: str) -> tuple[str, str]:

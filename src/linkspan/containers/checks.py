@@ -8,10 +8,11 @@ from typing import Any
 from linkspan.containers.capabilities import granted
 from linkspan.containers.files import extra_host
 from linkspan.containers.isolation import isolated
+from linkspan.containers.mountchecks import check_mount
 from linkspan.containers.proxied import proxied
 from linkspan.containers.signals import signal_number
 from linkspan.model.addressing import parse_address
-from linkspan.model.containers import CreateContainer, Mount, MountKind
+from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import InvalidError
 from linkspan.model.names import check_name
 from linkspan.model.requests import EndpointRequest
@@ -47,7 +48,7 @@ def checked(wanted: CreateContainer) -> CreateContainer:
         _check_server(text)
     proxied(wanted)
     for mount in wanted.mounts:
-        _check_mount(mount)
+        check_mount(mount)
     return replace(
         wanted, rootfs=str(rootfs), workdir=_workdir(wanted.workdir), stop_signal=wanted.stop_signal or "SIGTERM"
     )
@@ -139,19 +140,6 @@ def _check_server(text: str) -> None:
         raise InvalidError(f"{text} is not an ip address", field="dns", value=text) from error
 
 
-def _check_mount(mount: Mount) -> None:
-    kind = f'invalid mount config for type "{mount.kind}"'
-    if not mount.target.startswith("/") or not mount.target.strip("/"):
-        raise InvalidError(f"{kind}: invalid mount path: {mount.target!r} mount path must be absolute", field="mounts")
-    if mount.kind is MountKind.BIND:
-        if not mount.source.startswith("/"):
-            raise InvalidError(
-                f"{kind}: invalid mount path: {mount.source!r} mount path must be absolute", field="mounts"
-            )
-        if not mount.create and not Path(mount.source).exists():
-            raise InvalidError(f"{kind}: bind source path does not exist: {mount.source}", field="mounts")
-
-
 def _workdir(text: str) -> str:
     if text and not text.startswith("/"):
         raise InvalidError(
@@ -167,7 +155,7 @@ def _check_texts(wanted: CreateContainer) -> None:
         *wanted.env,
         *(text for pair in wanted.labels.items() for text in pair),
         *(text for pair in wanted.sysctls.items() for text in pair),
-        *(text for mount in wanted.mounts for text in (mount.source, mount.target, *mount.options)),
+        *(text for mount in wanted.mounts for text in (mount.source, mount.target, mount.subpath, *mount.options)),
         *(wanted.rootfs, wanted.workdir, wanted.user, wanted.hostname, wanted.domainname),
         *(*wanted.dns_search, *wanted.dns_options, *wanted.extra_hosts),
     )

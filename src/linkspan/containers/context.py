@@ -6,6 +6,7 @@ from contextlib import suppress
 from linkspan.containers.conmon import Conmon
 from linkspan.containers.layout import Layout, Places
 from linkspan.containers.links import Links
+from linkspan.containers.parts import remove_pins, unpin_parts
 from linkspan.containers.ports import Host, Store
 from linkspan.containers.register import Register
 from linkspan.containers.resolution import ResolutionFiles
@@ -69,6 +70,7 @@ class Context:
             await self.conmon.delete(id, cgroup(id) if life is None else cgroup_of(life.container))
             await self.host.unmount(places.rootfs)
             await self.host.unmount(places.shm)
+            await unpin_parts(self.host, places)
 
     async def remove_bundle(self, id: str) -> None:
         """Delete the bundle of a container that was cleared."""
@@ -80,6 +82,7 @@ class Context:
 
 
 def _remove_bundle(places: Places) -> None:
+    remove_pins(places.parts)
     with suppress(FileNotFoundError):
         places.rootfs.rmdir()  # refuses when something is still mounted, which must not be deleted
     remove_tree(places.bundle)

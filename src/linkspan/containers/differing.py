@@ -9,14 +9,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from linkspan.containers.initlayer import PATHS
 from linkspan.containers.packing import is_opaque
 from linkspan.model.files import ChangeKind, FileChange
 
-_OURS = frozenset(
-    {"/dev", "/dev/console", "/dev/mqueue", "/dev/pts", "/dev/shm", "/etc/hostname", "/etc/hosts"}  # noqa: S108
-    | {"/etc/mtab", "/etc/resolv.conf", "/proc", "/sbin/docker-init", "/sys", "/.dockerenv"}
-)
-"""Where something of ours is mounted in every container: made for that, it is no change."""
+_OURS = PATHS | {"/dev/mqueue", "/sbin/docker-init"}
+"""What is ours in every container, or was made for what we mount there: it is no change."""
 
 
 def differences(upper: Path, lower: Path) -> list[FileChange]:
@@ -48,7 +46,7 @@ def _one(upper: Path, lower: Path, path: str) -> Iterator[FileChange]:
         return
     inner = list(_below(upper, lower, path)) if stat.S_ISDIR(found.st_mode) else []
     if before is None:
-        if path in _OURS and not inner and (stat.S_ISDIR(found.st_mode) or found.st_size == 0):
+        if path in _OURS and not inner and not (stat.S_ISREG(found.st_mode) and found.st_size):
             return
         yield FileChange(path, ChangeKind.ADDED)
     elif inner or not _same(found, before):

@@ -67,6 +67,11 @@ class Places:
         """The runtime's description of the container."""
         return self.bundle / "config.json"
 
+    @property
+    def parts(self) -> Path:
+        """Where parts of volumes are mounted while a container starts."""
+        return self.bundle / "parts"
+
     def exec(self, id: str) -> Path:
         """The bundle of one more process."""
         return self.bundle / f"exec-{id[:12]}"

@@ -26,7 +26,7 @@ _MARKS = frozenset({"z", "Z", "ro", "rw", "copy", "nocopy", "volume-nocopy"})
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Paths of the host: `files` by where they are mounted, `volumes` by name, shared memory when others share it.
+    """Paths of the host: `files` and what is mounted of `volumes`, by where; shared memory when others share it.
 
     `own_shm` is false for who shares the shared memory of the host or of a container; without `shm`, it has none.
     """
@@ -81,7 +81,7 @@ def _wanted_mount(mount: Mount, volumes: Mapping[str, Path]) -> Json:
     kept = [option for option in mount.options if option not in _MARKS]
     if mount.kind is MountKind.TMPFS:
         return _mount(mount.target, "tmpfs", "tmpfs", (*_NOTHING_EXECUTABLE, *kept, access))
-    source = str(volumes[mount.source]) if mount.kind is MountKind.VOLUME else mount.source
+    source = str(volumes[mount.target]) if mount.kind is MountKind.VOLUME else mount.source
     propagation = () if any(option.endswith(("private", "shared", "slave")) for option in kept) else ("rprivate",)
     recursive = () if "bind" in kept else ("rbind",)
     return _mount(mount.target, "bind", source, (*recursive, *propagation, *kept, access))

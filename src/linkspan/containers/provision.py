@@ -9,6 +9,7 @@ from linkspan.containers.context import Context
 from linkspan.containers.devices import find_devices, find_numbers
 from linkspan.containers.inits import find_init
 from linkspan.containers.layout import Places
+from linkspan.containers.parts import pin_part
 from linkspan.containers.register import Life
 from linkspan.containers.seccomp import default_profile
 from linkspan.containers.security import security
@@ -32,14 +33,22 @@ async def provided(context: Context, container: Container, places: Places, setti
         seccomp="" if unfiltered else default_profile(),
         init=find_init() if wanted.init else None,
         shm=await _shared_memory(context, container, places),
-        volumes={
-            mount.source: context.layout.volume(mount.source)
-            for mount in wanted.mounts
-            if mount.kind is MountKind.VOLUME
-        },
+        volumes=await _volumes(context, wanted, places),
         devices=() if wanted.privileged else find_devices(wanted.devices),
         numbers=find_numbers(wanted.resources),
     )
+
+
+async def _volumes(context: Context, wanted: CreateContainer, places: Places) -> Mapping[str, Path]:
+    """What is mounted of volumes, by where."""
+    found: dict[str, Path] = {}
+    for number, mount in enumerate(wanted.mounts):
+        if mount.kind is MountKind.VOLUME:
+            place = context.layout.volume(mount.source)
+            if mount.subpath:
+                place = await pin_part(context.host, place, mount.subpath, places.parts / str(number))
+            found[mount.target] = place
+    return found
 
 
 def _check_raised(wanted: CreateContainer, abilities: Abilities) -> None:

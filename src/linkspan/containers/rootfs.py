@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from linkspan.containers.context import Context
+from linkspan.containers.initlayer import make_init_layer
 from linkspan.containers.layout import Places
 from linkspan.containers.packing import opened
+from linkspan.containers.parts import opened_part
 from linkspan.containers.register import Life
 from linkspan.containers.users import inside
-from linkspan.model.containers import Container, CreateContainer, MountKind
+from linkspan.model.containers import Container, CreateContainer, Mount, MountKind
 from linkspan.model.errors import ConflictError
 from linkspan.plan.objects import mark
 
@@ -30,6 +32,8 @@ async def mount_root(context: Context, container: Container) -> Places:
         work=places.work,
         mark=mark(context.engine.id, "container", container.id),
     )
+    if container.state.started is None:
+        await asyncio.to_thread(make_init_layer, places.rootfs)
     return places
 
 
@@ -72,12 +76,16 @@ class Roots:
             places = await stack.enter_async_context(self._mounted(life.container))
             for mount in life.container.wanted.mounts:
                 if mount.kind is not MountKind.TMPFS:
-                    source = mount.source
-                    if mount.kind is MountKind.VOLUME:
-                        source = str(await self._context.volumes.ready(mount.source))
-                    target = await asyncio.to_thread(_mountpoint, places.rootfs, mount.target, Path(source))
-                    await self._context.host.mount_bind(Path(source), target, read_only=mount.read_only)
+                    source = await self._source(mount, stack)
+                    target = await asyncio.to_thread(_mountpoint, places.rootfs, mount.target, source)
+                    await self._context.host.mount_bind(source, target, read_only=mount.read_only)
             yield stack.enter_context(opened(os.open(places.rootfs, _ROOT)))
+
+    async def _source(self, mount: Mount, stack: AsyncExitStack) -> Path:
+        if mount.kind is not MountKind.VOLUME:
+            return Path(mount.source)
+        volume = await self._context.volumes.ready(mount.source)
+        return stack.enter_context(opened_part(self._context.host, volume, mount.subpath)) if mount.subpath else volume
 
     @asynccontextmanager
     async def own(self, life: Life) -> AsyncIterator[int]:

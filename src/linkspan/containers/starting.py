@@ -12,6 +12,7 @@ from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.layout import Places
 from linkspan.containers.limits import Json
 from linkspan.containers.monitor import Monitor, end_strays
+from linkspan.containers.parts import unpin_parts
 from linkspan.containers.provision import provided
 from linkspan.containers.register import Life
 from linkspan.containers.rootfs import mount_root
@@ -70,6 +71,7 @@ class Starter:
         try:
             places = await self._prepare(container, sandbox)
             pid = await conmon.create(container, places)
+            await unpin_parts(context.host, places)
             monitor = Monitor.find(places, pid)
             if monitor is None:
                 raise RuntimeFailureError("the monitor ended at once")

@@ -30,6 +30,7 @@ LOCAL = "local"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _OPTIONS = ("type", "o", "device")
 _LEAVING = ".leaving-"
+_MOUNT_ERRORS = (("does not exist", "no such file or directory"), ("unknown filesystem type", "no such device"))
 
 
 class Volumes:
@@ -96,17 +97,17 @@ class Volumes:
         anonymous: bool = False,
     ) -> Volume:
         """A volume; the one of that name when it exists. Raises `InvalidError`, and `NotFoundError` for a driver."""
+        name = name or self._surroundings.new_id()
         if driver not in ("", LOCAL):
             raise NotFoundError(
-                f'error looking up volume plugin {driver}: plugin "{driver}" not found', field="driver", value=driver
+                f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found',
+                field="driver",
+                value=driver,
             )
-        name = name or self._surroundings.new_id()
         check_volume_name(name)
-        _check_options(options or {})
+        _check_options(name, options or {})
         async with self._changing:
-            if (found := self._volumes.get(name)) is not None:
-                if options and dict(options) != dict(found.options):
-                    raise ConflictError(f"volume {name} exists with other options", field="options", value=name)
+            if (found := self._volumes.get(name)) is not None:  # whatever else is asked for, as in Docker
                 return found
             volume = Volume(name, self._surroundings.now(), dict(labels or {}), dict(options or {}), anonymous)
             await self._store.put_volume(volume)
@@ -186,7 +187,7 @@ class Volumes:
         """
         for mount in _volume_mounts(container):
             await self._mount(self.get(mount.source))
-            if mount.copy and container.state.started is None:
+            if mount.copy and not mount.subpath and container.state.started is None:
                 await self._fill(self.locate(mount.source), inside(rootfs, mount.target))
             self._announce(
                 "mount",
@@ -214,19 +215,21 @@ class Volumes:
             options = {key: volume.options.get(key, "") for key in _OPTIONS}
             kind = ("-t", options["type"]) if options["type"] not in ("", "none") else ()
             words = ("-o", options["o"]) if options["o"] else ()
-            await self._run(f"mount volume {volume.name}", "mount", *kind, *words, options["device"], str(place))
+            failure = f"error while mounting volume '{place}': failed to mount local volume"
+            await self._run(failure, "mount", *kind, *words, options["device"], str(place))
 
     async def _fill(self, place: Path, source: Path) -> None:
         """What the root file system has there, with owners, times and links, when the volume is empty."""
         if await asyncio.to_thread(_is_to_fill, place, source):
-            await self._run(f"fill volume {place.parent.name}", "cp", "-a", "-T", "--", str(source), str(place))
+            failure = f"cannot fill volume {place.parent.name}"
+            await self._run(failure, "cp", "-a", "-T", "--", str(source), str(place))
 
-    async def _run(self, what: str, *argv: str) -> None:
+    async def _run(self, failure: str, *argv: str) -> None:
         pipe = asyncio.subprocess.PIPE
         process = await self._host.spawn(argv, sandbox=None, stdin=asyncio.subprocess.DEVNULL, stderr=pipe)
         said = (await process.communicate())[1].decode(errors="replace").strip()
         if process.returncode != 0:
-            raise UnavailableError(f"cannot {what}: {said}", field="volume")
+            raise UnavailableError(f"{failure}: {_reason(said)}", field="volume")
 
     async def leave(self, container: Container) -> None:
         """A container has ended: what nobody else uses now is unmounted."""
@@ -251,6 +254,12 @@ class Volumes:
 
 def check_volume_name(name: str) -> None:
     """Docker's rule, and its words."""
+    if len(name) == 1:
+        raise InvalidError(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric characters",
+            field="name",
+            value=name,
+        )
     if not _NAME.fullmatch(name) or len(name) > 255 - len(_LEAVING):
         raise InvalidError(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only '
@@ -260,16 +269,23 @@ def check_volume_name(name: str) -> None:
         )
 
 
-def _check_options(options: Mapping[str, str]) -> None:
+def _check_options(name: str, options: Mapping[str, str]) -> None:
     for key, value in options.items():
         if key not in _OPTIONS:
-            raise InvalidError(f'invalid option: "{key}"', field="options", value=key)
+            raise InvalidError(f'create {name}: invalid option: "{key}"', field="options", value=key)
         if "\0" in value or value.startswith("-"):
-            raise InvalidError(f"invalid value of option {key}: {value!r}", field="options", value=value)
+            raise InvalidError(f"create {name}: invalid value of option {key}: {value!r}", field="options", value=value)
     if options and not options.get("device"):
-        raise InvalidError('missing required option: "device"', field="options")
+        raise InvalidError(f'create {name}: missing required option: "device"', field="options")
     if options and not options.get("type") and "bind" not in options.get("o", "").split(","):
-        raise InvalidError('missing required option: "type"', field="options")
+        raise InvalidError(f'create {name}: missing required option: "type"', field="options")
+
+
+def _reason(said: str) -> str:
+    """What mount(8) complains about, with the error of the system where it tells what that means instead."""
+    text = said.partition("\n")[0]
+    meant = next((error for told, error in _MOUNT_ERRORS if told in text), "")
+    return f"{text} ({meant})" if meant else text
 
 
 def _names(container: Container) -> frozenset[str]:

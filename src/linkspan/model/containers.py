@@ -36,7 +36,8 @@ class Mount:
     `options` are as mount(8) spells them. `create` makes a missing source a directory, as Docker's `-v` does and its
     `--mount` does not. For volumes: an empty name makes a new one, which goes with its container (`anonymous`);
     `copy` fills an empty volume with what the root file system has at `target`; driver, its options and labels are for
-    a volume that does not exist yet.
+    a volume that does not exist yet; `subpath` is the part of it that is mounted. `detailed` says that it was asked for
+    by `--mount`, and is shown in that form.
     """
 
     kind: MountKind
@@ -50,6 +51,8 @@ class Mount:
     driver: str = ""
     driver_options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    subpath: str = ""
+    detailed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

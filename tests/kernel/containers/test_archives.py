@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -91,12 +92,21 @@ async def test_what_cannot_be_is_refused(place: ContainerHost) -> None:
         await put(place, box.id, "/nosuch", f="x")
     with pytest.raises(InvalidError, match="extraction point is not a directory"):
         await put(place, box.id, "/etc/passwd", f="x")
-    with pytest.raises(ForbiddenError, match="read-only"):
+    with pytest.raises(ForbiddenError, match="container rootfs is marked read-only"):
         await put(place, box.id, "/etc", f="x")
     await put(place, box.id, "/data", f="x")
     await place.containers.stop(box.id, timeout=0)
     with pytest.raises(ForbiddenError, match="container rootfs is marked read-only"):
         await put(place, box.id, "/etc", f="x")
+
+
+async def test_nothing_is_put_into_a_volume_that_is_read_only(place: ContainerHost) -> None:
+    box = await place.run(mounts=[replace(VOLUME, read_only=True)])
+    with pytest.raises(ForbiddenError, match="mounted volume is marked read-only"):
+        await put(place, box.id, "/data", f="x")
+    await place.containers.stop(box.id, timeout=0)
+    with pytest.raises(ForbiddenError, match="mounted volume is marked read-only"):
+        await put(place, box.id, "/data", f="x")
 
 
 async def test_a_transfer_that_breaks_off_leaves_nothing_mounted(place: ContainerHost) -> None:

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from linkspan.containers.layout import Layout
+from linkspan.kernel.mounts import mount_bind
 from linkspan.model.containers import Mount, MountKind
 from linkspan.model.errors import ConflictError, NotFoundError
 from tests.support.container_hosts import ContainerHost
@@ -14,6 +16,16 @@ pytestmark = pytest.mark.slow
 
 def volume(name: str, target: str, *, read_only: bool = False, copy: bool = True) -> Mount:
     return Mount(MountKind.VOLUME, target, name, read_only=read_only, copy=copy)
+
+
+def part(subpath: str, target: str = "/part") -> Mount:
+    return Mount(MountKind.VOLUME, target, "v1", subpath=subpath, detailed=True)
+
+
+async def prepared(place: ContainerHost) -> None:
+    """A volume with a directory, a file and links in it."""
+    made = "mkdir -p /data/a/b; echo inner >/data/a/b/f; ln -s /a/b /data/in; ln -s /../../../../../../etc /data/out"
+    await place.output("sh", "-c", made, mounts=[volume("v1", "/data")])
 
 
 def mounted(place: ContainerHost, name: str) -> bool:
@@ -135,3 +147,46 @@ async def test_events_of_volumes(place: ContainerHost) -> None:
         "propagation": "",
         "read/write": "true",
     }
+
+
+async def test_a_part_of_a_volume_is_all_that_is_seen_of_it(place: ContainerHost) -> None:
+    await prepared(place)
+    made = "ls /part; echo more >/part/g; cat /file"
+    assert await place.output("sh", "-c", made, mounts=[part("a/b"), part("a/b/f", "/file")]) == "f\ninner\n"
+    assert (place.containers.volumes.locate("v1") / "a/b/g").read_text() == "more\n"
+    assert place.leftovers() == []
+
+
+async def test_a_link_to_a_part_is_followed_inside_the_volume(place: ContainerHost) -> None:
+    await prepared(place)
+    assert await place.output("ls", "/part", mounts=[part("in")]) == "f\n"
+
+
+async def test_a_link_out_of_a_volume_reaches_nothing(place: ContainerHost) -> None:
+    await prepared(place)
+    box = await place.create(mounts=[part("out")])
+    with pytest.raises(NotFoundError, match=r"cannot access path /.*/v1/_data/out: no such file or directory"):
+        await place.containers.start(box.id)
+    with pytest.raises(NotFoundError, match="cannot access path"):
+        await place.containers.archives.stat(box.id, "/part")
+    assert place.leftovers() == []
+
+
+async def test_a_part_is_not_filled_and_is_reached_while_nothing_runs(place: ContainerHost) -> None:
+    await prepared(place)
+    box = await place.create(mounts=[part("a", "/home")])
+    assert (await place.containers.archives.stat(box.id, "/home/b/f")).size == 6
+    await place.containers.start(box.id)
+    assert [path.name for path in (place.containers.volumes.locate("v1") / "a").iterdir()] == ["b"]
+
+
+async def test_a_pin_that_a_crash_left_does_not_take_the_volume_with_it(place: ContainerHost) -> None:
+    await prepared(place)
+    box = await place.create(mounts=[part("a")])
+    pin = Layout(place.data_root, place.exec_root).of(box.id).parts / "0"
+    pin.mkdir(parents=True)
+    mount_bind(place.containers.volumes.locate("v1") / "a", pin, read_only=False)
+    await place.close()
+    await place.open()
+    assert (place.containers.volumes.locate("v1") / "a/b/f").read_text() == "inner\n"
+    assert place.leftovers() == []

@@ -101,7 +101,7 @@ def test_every_wish_reaches_the_request() -> None:
             Mount(MountKind.BIND, "/rec", "/src", read_only=True, create=True),
             Mount(MountKind.BIND, "/b", "/a", create=True),
             Mount(MountKind.TMPFS, "/scratch", options=("size=1m", "mode=1777")),
-            Mount(MountKind.BIND, "/n", "/m", read_only=True),
+            Mount(MountKind.BIND, "/n", "/m", read_only=True, detailed=True),
         ),
         cap_add=("NET_ADMIN",),
         cap_drop=("ALL",),

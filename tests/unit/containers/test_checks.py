@@ -80,7 +80,22 @@ def wanted(**fields: Any) -> CreateContainer:
         ),
         (
             {"mounts": [Mount(MountKind.TMPFS, "/")]},
-            "invalid mount config for type \"tmpfs\": invalid mount path: '/' mount path must be absolute",
+            "invalid specification: destination can't be '/'",
+        ),
+        ({"mounts": [Mount(MountKind.TMPFS, "t")]}, "invalid mount path: 't' mount path must be absolute"),
+        ({"mounts": [Mount(MountKind.TMPFS, "/t", options=("size=1m", "foo"))]}, 'invalid tmpfs option ["foo"]'),
+        ({"mounts": [Mount(MountKind.TMPFS, "/t", options=("ro=1",))]}, 'invalid tmpfs option ["ro=1"]'),
+        (
+            {"mounts": [Mount(MountKind.VOLUME, "/t", "v1", subpath="a/../../b")]},
+            'invalid mount config for type "volume": subpath must be a relative path within the volume',
+        ),
+        (
+            {"mounts": [Mount(MountKind.VOLUME, "/t", "v1", subpath="/a")]},
+            'invalid mount config for type "volume": subpath must be a relative path within the volume',
+        ),
+        (
+            {"mounts": [Mount(MountKind.VOLUME, "/t", subpath="a", anonymous=True)]},
+            'invalid mount config for type "volume": must not set Subpath when using anonymous volumes',
         ),
         ({"env": ["A=\0"]}, "invalid text 'A=\\x00': it holds a NUL or is not valid Unicode"),
         ({"labels": {"\ud800": ""}}, "invalid text '\\ud800': it holds a NUL or is not valid Unicode"),

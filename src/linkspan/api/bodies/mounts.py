@@ -7,14 +7,14 @@ from msgspec import Struct, field
 from linkspan.api.bodies.spelling import docker_name
 
 
-class TmpfsOptions(Struct, rename=docker_name, kw_only=True):
+class TmpfsOptions(Struct, rename=docker_name, kw_only=True, omit_defaults=True):
     """Size in bytes, and mode."""
 
     size_bytes: int = 0
     mode: int = 0
 
 
-class BindOptions(Struct, rename=docker_name, kw_only=True):
+class BindOptions(Struct, rename=docker_name, kw_only=True, omit_defaults=True):
     """How mounts below a bind are passed on."""
 
     propagation: str = ""
@@ -22,14 +22,14 @@ class BindOptions(Struct, rename=docker_name, kw_only=True):
     create_mountpoint: bool = False
 
 
-class DriverConfig(Struct, rename=docker_name, kw_only=True):
+class DriverConfig(Struct, rename=docker_name, kw_only=True, omit_defaults=True):
     """The driver of a volume that does not exist yet."""
 
     name: str = ""
     options: dict[str, str] = field(default_factory=dict)
 
 
-class VolumeOptions(Struct, rename=docker_name, kw_only=True):
+class VolumeOptions(Struct, rename=docker_name, kw_only=True, omit_defaults=True):
     """What a volume is made with, and whether it is filled."""
 
     no_copy: bool = False

@@ -23,11 +23,11 @@ from linkspan.api.bodies.resources import HealthBody, ProbeBody, RestartPolicy
 from linkspan.api.limits import health_body as health_config
 from linkspan.api.limits import resource_fields
 from linkspan.api.publishing import single_ports, wished_bindings
-from linkspan.api.render.mounts import Locate, binds, mount_bodies, point_body, tmpfs
+from linkspan.api.render.mounts import Locate, binds, mount_bodies, point_bodies, tmpfs
 from linkspan.api.render.networks import endpoint_body
 from linkspan.api.render.times import timestamp
 from linkspan.containers.spec import MASKED, READ_ONLY
-from linkspan.model.containers import Container, ContainerState, CreateContainer, Exec, MountKind, Status
+from linkspan.model.containers import Container, ContainerState, CreateContainer, Exec, Status
 from linkspan.model.health import Condition, Health
 from linkspan.model.networks import Network
 from linkspan.model.requests import EndpointRequest
@@ -49,7 +49,7 @@ def container_body(
         name=f"/{container.name}",
         restart_count=container.state.restarts,
         host_config=_host_config(wanted),
-        mounts=[point_body(mount, locate) for mount in wanted.mounts if mount.kind is not MountKind.TMPFS],
+        mounts=point_bodies(wanted, locate),
         config=_config(container),
         network_settings=_network_settings(container, sandbox, networks, sandbox_key),
     )
@@ -247,7 +247,7 @@ def container_item(
         status=status_text(container, now),
         host_config=ShortHostConfig(network_mode=wanted.mode or "default"),
         network_settings=ShortNetworkSettings(networks=endpoints_of(container, sandbox, networks)),
-        mounts=[point_body(mount, locate) for mount in wanted.mounts if mount.kind is not MountKind.TMPFS],
+        mounts=point_bodies(wanted, locate),
     )
 
 
