@@ -17,6 +17,7 @@ from linkspan.plan.objects import (
     KernelObject,
     Key,
     Namespace,
+    NftElement,
     Redirect,
     Resolver,
     Route,
@@ -98,6 +99,8 @@ class Machine:
 
     def _check_service(self, item: KernelObject) -> None:
         match item:
+            case NftElement(set=name) if ("nft set", name) not in self.objects:
+                raise RefusedError(errno.ENOENT)
             case HostPort():
                 self._check_port(item)
             case HostResolver(address=address, owner=owner):

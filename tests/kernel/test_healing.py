@@ -130,6 +130,27 @@ LINKS: dict[str, tuple[Tamper, set[type[KernelObject]]]] = {
 }
 
 
+FLUSHES = {
+    "nftables": on_machine("nft", "flush", "ruleset"),
+    "iptables": on_machine("sh", "-c", "for t in filter nat raw; do iptables -w -t $t -F; iptables -w -t $t -X; done"),
+}
+
+
+@pytest.mark.parametrize("gone", ["rules", "bridge"])
+async def test_a_request_repairs_what_it_finds_missing(world: World, gone: str) -> None:
+    """`systemctl restart nftables` flushes everybody's rules, while the engine is open."""
+    there = await scene(world)
+    before = there.listing()
+    remove = FLUSHES[world.variant.firewall] if gone == "rules" else on_machine("ip", "link", "del", "BRIDGE")
+    await remove(there)
+    box = await world.box("another", "front", publish=["8081:81"])
+    world.serve(box, 81)
+    assert await ask(world.neighbour, world.v4, 8081) is not None
+    assert await there.works()
+    await world.apply(RemoveSandbox("another"))
+    assert there.listing() == before
+
+
 async def check_repair(scene: Scene, tamper: Tamper, *expected: type[KernelObject]) -> None:
     """Damage the machine, and see it repaired, reported, and in the same state as before to the last line."""
     world = scene.world

@@ -7,8 +7,9 @@ requests that arrive together share one firewall transaction and, when they dele
 kernel; a caller who is cancelled does not leave a change half made; nothing is awaited while state is half changed.
 
 When a batch fails, what was applied is undone from its own inverses. A batch of several is then tried again one by
-one, so that each caller gets its own error. A host port that the engine picked itself and that turns out to be taken
-by another process is picked again.
+one, those included that were refused for what others of it had wanted, so that each caller gets its own error. A host
+port that the engine picked itself and that turns out to be taken by another process is picked again. When what a
+change builds on is gone, because somebody has flushed the firewall, everything is repaired as at an opening first.
 """
 
 import asyncio
@@ -16,13 +17,14 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from errno import EADDRINUSE
+from errno import EADDRINUSE, ENODEV, ENOENT
 from typing import Any
 
 from linkspan.engine import networks, records, sandboxes
 from linkspan.engine.decisions import Context, Decision
 from linkspan.engine.events import Announcer
 from linkspan.engine.failures import explain
+from linkspan.engine.healing import heal
 from linkspan.engine.ports import Kernel, Store
 from linkspan.engine.preview import Preview
 from linkspan.model.errors import InvalidError, LinkspanError, UnavailableError
@@ -60,6 +62,9 @@ DECISIONS: dict[type[Request[Any]], Callable[[Context, Any], Decision[Any]]] = {
     Unpublish: sandboxes.unpublish_ports,
 }
 
+LOST = frozenset({ENOENT, ENODEV})
+"""How the kernel says that what an object belongs to is not there."""
+
 PORT_ATTEMPTS = 10
 """How many picked ports may turn out to be taken before a request fails (Docker's number)."""
 
@@ -73,6 +78,11 @@ class Job:
     dry: bool
     avoid: set[tuple[Protocol, int]] = field(default_factory=set)
     attempts: int = 0
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether it was to be planned only, and was."""
+        return self.dry and self.done.done()
 
     def succeed(self, result: object) -> None:
         """Answer the caller, if it still waits."""
@@ -134,40 +144,57 @@ class Worker:
                 for job in batch:
                     job.fail(error)
 
-    async def _handle(self, batch: list[Job]) -> None:
+    async def _handle(self, batch: list[Job], *, repaired: bool = False) -> None:
         """Decide and carry out several requests together."""
         if any(isinstance(job.request, CreateNetwork) for job in batch):
             self._context = self._context.on(await self._kernel.host_facts())
         accepted: list[tuple[Job, Decision[Any]]] = []
+        refused: list[tuple[Job, LinkspanError]] = []
         change = Change()
         for job in batch:
-            decision = self._decide(job)
+            try:
+                decision = self._decide(job)
+            except LinkspanError as error:
+                refused.append((job, error))
+                continue
             if decision is not None:
                 accepted.append((job, decision))
                 change = change.then(decision.change)
                 self._context.state.apply(decision.change)
-        if not accepted:
-            return
         try:
-            await self._carry_out(change)
+            if accepted:
+                await self._carry_out(change)
         except LinkspanError as error:
             self._context.state.apply(self.state.inverse(change))
-            await self._recover(accepted, error)
+            await self._recover([job for job in batch if not job.is_planned], accepted, error, repaired=repaired)
             return
         self._conclude(accepted)
+        for job, reason in refused:
+            job.fail(reason)
 
     def _decide(self, job: Job) -> Decision[Any] | None:
-        """The decision on one request, or None when it is answered already: refused, or only planned."""
+        """The decision on one request; None when it is only planned, and answered with that."""
         context = replace(self._context, avoid=frozenset(job.avoid))
-        try:
-            decision = DECISIONS[type(job.request)](context, job.request)
-        except LinkspanError as error:
-            job.fail(error)
-            return None
+        decision = DECISIONS[type(job.request)](context, job.request)
         if job.dry:
             job.succeed(Preview(self._planner.operations(self._context.state, decision.change)))
             return None
         return decision
+
+    async def _repair(self, error: LinkspanError) -> bool:
+        """Put back what others took away, if that may be why a change was refused; whether there was anything."""
+        if not isinstance(error, OperationFailedError) or error.errno not in LOST:
+            return False
+        try:
+            done, problems = await heal(self._kernel, self._planner, self.state, strict=False)
+        except LinkspanError as failure:
+            log.error("what others have changed cannot be repaired: %s", failure.message)
+            return False
+        for problem in problems:
+            log.error("not repaired: %s: %s", problem.subject, problem.message)
+        if done:
+            log.warning("repaired what others have changed, in %d operations", len(done))
+        return bool(done)
 
     async def _carry_out(self, change: Change) -> None:
         """Kernel, store, state, in this order; whole or not at all."""
@@ -189,10 +216,17 @@ class Worker:
             log.error("undo is incomplete: %s", error.message)
             cause.add_note(f"undo is incomplete: {error.message}")
 
-    async def _recover(self, accepted: list[tuple[Job, Decision[Any]]], error: LinkspanError) -> None:
-        """After a failed batch: each request on its own, another port where one was picked, or the error."""
-        if len(accepted) > 1:
-            for job, _ in accepted:
+    async def _recover(
+        self, batch: list[Job], accepted: list[tuple[Job, Decision[Any]]], error: LinkspanError, *, repaired: bool
+    ) -> None:
+        """After a failed batch: all of it once more, if something was repaired; each request on its own; another port
+        where one was picked; or the error.
+        """
+        if not repaired and await self._repair(error):
+            await self._handle(batch, repaired=True)
+            return
+        if len(batch) > 1:
+            for job in batch:
                 await self._handle([job])
             return
         job, decision = accepted[0]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from linkspan.engine.core import Engine
-from linkspan.model.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
+from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError, UnavailableError
 from linkspan.model.networks import Network
 from linkspan.model.ports import Protocol
 from linkspan.model.requests import (
@@ -20,6 +20,7 @@ from linkspan.model.requests import (
     Unpublish,
 )
 from linkspan.model.sandboxes import Sandbox
+from linkspan.plan.operations import is_firewall
 from tests.fakes.store import MemoryStore
 from tests.support.engines import GatedKernel, World, outcome, together
 from tests.support.scenes import ENGINE_ID
@@ -122,6 +123,24 @@ def test_what_builds_on_a_request_that_fails_gets_an_error_of_its_own() -> None:
             assert isinstance(failed, ConflictError)
             assert isinstance(dependent, NotFoundError)
             assert names(engine) == set()
+
+    asyncio.run(scenario())
+
+
+def test_a_request_is_not_refused_for_what_another_one_wanted_in_vain() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.kernel.strangers["lan0"] = "another"
+        async with world.engine() as engine:
+            failed, other, planned = await together(
+                engine.apply(CreateNetwork("n", options={"com.docker.network.bridge.name": "lan0"})),
+                engine.apply(CreateNetwork("n")),
+                engine.plan(RemoveNetwork("nowhere")),
+            )
+            assert isinstance(failed, ConflictError)
+            assert isinstance(other, Network)
+            assert isinstance(planned, NotFoundError)
+            assert engine.network("n") is other
 
     asyncio.run(scenario())
 
@@ -275,5 +294,36 @@ def test_networks_and_sandboxes_are_found_by_name_id_and_prefix() -> None:
             assert engine.network("n") is engine.network(network.id) is engine.network(network.id[:12])
             assert engine.sandbox("x").value == engine.sandbox(sandbox.id[:12]).value == sandbox
             assert engine.members("n") == [sandbox]
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_finds_the_firewall_flushed_is_done_and_the_rest_repaired() -> None:
+    async def scenario() -> None:
+        world = World()
+        async with world.engine() as engine:
+            await engine.apply(CreateSandbox("x", publish=["8080:80"]))
+            for key in [item.key for item in world.kernel.objects.values() if is_firewall(item)]:
+                del world.kernel.objects[key]
+            results = await together(
+                engine.apply(CreateSandbox("y", publish=["8081:80"])), engine.plan(RemoveSandbox("y"))
+            )
+            assert not [result for result in results if isinstance(result, Exception)]
+            assert world.holds_what_is_wanted(engine)
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_repaired_is_refused() -> None:
+    async def scenario() -> None:
+        world = World()
+        async with world.engine() as engine:
+            bridge = engine.network("bridge").bridge
+            assert bridge is not None
+            del world.kernel.objects["link", "", bridge.name]
+            world.kernel.strangers[bridge.name] = "another"
+            refused = await outcome(engine.apply(CreateSandbox("x")))
+            assert isinstance(refused, LinkspanError)
+            assert names(engine) == set()
 
     asyncio.run(scenario())
