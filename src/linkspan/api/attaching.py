@@ -19,7 +19,7 @@ async def attach(call: Call) -> web.StreamResponse:
         streams = await containers.attach(container.id, stdin=manner.stdin, stdout=stdout, stderr=stderr)
     try:
         async with hijacked(call.request, content_type(call, tty=wanted.tty)) as raw:
-            if call.flag("logs"):
+            if call.flag("logs") and wanted.logging.readable:
                 async for chunk in containers.logs(container.id, stdout=stdout, stderr=stderr):
                     await raw.write(framed(chunk, tty=wanted.tty))
             if streams is not None:

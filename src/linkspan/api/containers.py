@@ -8,10 +8,11 @@ from linkspan.api.bodies.containers import ContainerCreate, ContainerCreated, Co
 from linkspan.api.bodies.inspect import ContainerBody, ContainerItem
 from linkspan.api.calls import Call, Route, answer, done, encoded
 from linkspan.api.creation import container_request, warnings
-from linkspan.api.defaults import sourced
+from linkspan.api.defaults import Source, sourced
 from linkspan.api.endpoints import completed
 from linkspan.api.filters import parse_filters
 from linkspan.api.render.containers import container_body, container_item
+from linkspan.api.render.places import located
 from linkspan.api.selection import FILTERS, Selection
 from linkspan.model.containers import Container, Status
 from linkspan.model.errors import InvalidError, LinkspanError
@@ -27,8 +28,20 @@ async def create(call: Call) -> web.StreamResponse:
     with sourced(call.rooms.images, body, call.text("platform")) as (body, source):
         wanted = call.rooms.preferences.completed(container_request(call.text("name"), body, source))
         container = await call.rooms.containers.create(wanted)
-    said = warnings(body, call.rooms.containers.abilities.lacking)
+        foreign = _foreign(source, call) if source is not None and not call.text("platform") else []
+    said = foreign + warnings(body, call.rooms.containers.abilities.lacking)
     return answer(ContainerCreated(id=container.id, warnings=said), 201)
+
+
+def _foreign(source: Source, call: Call) -> list[str]:
+    """A warning, as Docker's, about an image that is for other machines."""
+    found, here = source.image.platform, call.rooms.images.platform
+    if (found.os, found.architecture or here.architecture) == (here.os, here.architecture):
+        return []
+    return [
+        f"The requested image's platform ({found}) does not match the detected host platform ({here}) and no specific "
+        "platform was requested"
+    ]
 
 
 async def list_containers(call: Call) -> web.StreamResponse:
@@ -72,12 +85,16 @@ def sandbox_of(call: Call, container: Container) -> Sandbox | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{id}/json."""
-    container = call.rooms.containers.get(call.name())
+    containers = call.rooms.containers
+    container = containers.get(call.name())
     sandbox = sandbox_of(call, container)
     key = "" if sandbox is None else str(call.rooms.engine.sandbox(sandbox.id).namespace or "")
-    body = container_body(container, sandbox, call.rooms.engine.networks, key, call.rooms.containers.volumes.locate)
+    body = container_body(container, sandbox, call.rooms.engine.networks, key, containers.volumes.locate)
+    body.log_path = containers.log_path(container)
+    body.exec_ids = list(containers.exec_ids(container)) or None
     if call.flag("size"):
-        body.size_rw, body.size_root_fs = await call.rooms.containers.meter.sizes(container)
+        body.size_rw, body.size_root_fs = await containers.meter.sizes(container)
+    located(body, container, containers.places(container), containers.names_places(container))
     return answer(completed(body, container, call))
 
 

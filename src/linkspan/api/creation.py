@@ -11,9 +11,10 @@ from linkspan.api.mounting import mounts
 from linkspan.api.networks import endpoint_request
 from linkspan.api.publishing import exposed_ports, publish_texts
 from linkspan.api.unsupported import check_supported, ignored
-from linkspan.containers.checks import has_own_network
+from linkspan.containers.checks import CONTAINER_MODE, has_own_network
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import InvalidError, NotFoundError
+from linkspan.model.logging import LogConfig, log_driver, without_effect
 from linkspan.model.requests import EndpointRequest
 
 _DEFAULT_SHM = CreateContainer("", "", ()).shm_size
@@ -32,6 +33,9 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
         raise NotFoundError(f"No such image: {_tagged(body.image)}", field="Image", value=body.image)
     host = body.host_config
     check_supported(host)
+    if host.publish_all_ports and host.network_mode.startswith(CONTAINER_MODE):
+        text = "conflicting options: port publishing and the container type network mode"
+        raise InvalidError(text, field="PublishAllPorts", value=host.network_mode)
     exposed = exposed_ports(body.exposed_ports)
     return CreateContainer(
         name=name,
@@ -72,9 +76,10 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
         resources=limits.resources(host),
         restart=limits.restart_policy(host.restart_policy),
         health=limits.health_check(body.healthcheck),
+        logging=_logging(host),
         ulimits=limits.ulimits(host.ulimits),
         devices=limits.devices(host.devices),
-        device_rules=tuple(host.device_cgroup_rules),
+        device_rules=tuple(host.device_cgroup_rules or ()),
         group_add=tuple(host.group_add),
         security=tuple(host.security_opt),
         masked_paths=None if host.masked_paths is None else tuple(host.masked_paths),
@@ -93,7 +98,17 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
 def warnings(body: ContainerCreate, lacking: frozenset[str]) -> list[str]:
     """What was asked for and has no effect; `lacking` are the limits that the machine does not know."""
     host = body.host_config
-    return ignored(host) + limits.discarded(limits.resources(host), lacking)
+    ports = ["Published ports are discarded when using host network mode"] if _discards_ports(host) else []
+    options = [f"the log option {name} has no effect: ignored" for name in without_effect(_logging(host))]
+    return ignored(host) + options + limits.discarded(limits.resources(host), lacking) + ports
+
+
+def _discards_ports(host: HostConfig) -> bool:
+    return host.network_mode == "host" and bool(host.port_bindings)
+
+
+def _logging(host: HostConfig) -> LogConfig:
+    return LogConfig(log_driver(host.log_config.type), host.log_config.config)
 
 
 def _tagged(image: str) -> str:

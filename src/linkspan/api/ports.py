@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from linkspan.containers.layout import Places
 from linkspan.engine.live import LiveSandbox
 from linkspan.engine.preview import Preview
 from linkspan.model.builds import BuildNews, BuildRequest
@@ -63,6 +64,9 @@ class Engine(Protocol):
 
 class Images(Protocol):
     """Images: `linkspan.images.core.Images`, where each call is described."""
+
+    @property
+    def platform(self) -> Platform: ...
 
     def get(self, reference: str) -> Image: ...
 
@@ -269,6 +273,14 @@ class Containers(Protocol):
     async def unlink(self, name: str) -> None: ...
 
     async def disconnect(self, reference: str, network: str, *, force: bool = False) -> None: ...
+
+    def places(self, container: Container) -> Places: ...
+
+    def names_places(self, container: Container) -> Places | None: ...
+
+    def exec_ids(self, container: Container) -> Sequence[str]: ...
+
+    def log_path(self, container: Container) -> str: ...
 
     def logs(
         self,

@@ -9,6 +9,7 @@ from linkspan.api.ports import Containers, Engine, Images
 from linkspan.model.containers import CreateContainer, Status
 from linkspan.model.errors import NotFoundError
 from linkspan.model.events import Event
+from linkspan.model.logging import LogConfig
 from linkspan.model.sandboxes import Sandbox
 
 
@@ -16,7 +17,8 @@ from linkspan.model.sandboxes import Sandbox
 class Preferences:
     """What requests do not say, and what may change while the API serves.
 
-    `network_options` are driver options of new networks by driver; the resolvers are for containers that name none.
+    `network_options` are driver options of new networks by driver; the resolvers and the log driver are for containers
+    that name none.
     """
 
     debug: bool = False
@@ -24,9 +26,11 @@ class Preferences:
     dns: Sequence[str] = ()
     dns_search: Sequence[str] = ()
     dns_options: Sequence[str] = ()
+    logging: LogConfig = field(default_factory=LogConfig)
 
     def completed(self, wanted: CreateContainer) -> CreateContainer:
-        """A request with the daemon's resolvers where it names none, and has a network of its own."""
+        """A request with what the daemon has where it says nothing: the log, and resolvers on a network of its own."""
+        wanted = replace(wanted, logging=wanted.logging.over(self.logging))
         if wanted.mode.startswith("container:"):
             return wanted
         return replace(

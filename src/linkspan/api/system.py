@@ -40,6 +40,7 @@ async def info(call: Call) -> web.StreamResponse:
             problems=rooms.engine.problems,
             now=call.now,
             debug=rooms.preferences.debug,
+            logging=rooms.preferences.logging,
         )
     )
 

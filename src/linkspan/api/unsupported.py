@@ -5,20 +5,15 @@ from linkspan.model.errors import InvalidError
 
 _RUNTIMES = frozenset({"", "runc", "crun", "io.containerd.runc.v2"})
 """Names under which clients ask for the one runtime of the machine."""
-_LOG_DRIVERS = frozenset({"", "json-file", "local", "none"})
 
 
 def check_supported(host: HostConfig) -> None:
-    """Raises `InvalidError`, in Docker's words, for a runtime, a log driver or a quota that is not there."""
+    """Raises `InvalidError`, in Docker's words, for a runtime or a quota that is not there."""
     if host.runtime not in _RUNTIMES:
         raise InvalidError(f"unknown or invalid runtime name: {host.runtime}", field="Runtime", value=host.runtime)
-    driver = host.log_config.type
-    if driver not in _LOG_DRIVERS:
-        raise InvalidError(
-            f"failed to initialize logging driver: logger: no log driver named '{driver}' is registered",
-            field="LogConfig",
-            value=driver,
-        )
+    if host.isolation.lower() not in ("", "default"):
+        text = f"invalid isolation: \"{host.isolation}\" - linux only supports 'default'"
+        raise InvalidError(text, field="Isolation", value=host.isolation)
     if host.storage_opt:
         raise InvalidError(
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option", field="StorageOpt"
@@ -31,7 +26,5 @@ def ignored(host: HostConfig) -> list[str]:
         "weights of single block devices": bool(host.blkio_weight_device),
         "limits of kernel memory": bool(host.kernel_memory),
         "namespaces of users": host.userns_mode not in ("", "host"),
-        "options of log drivers": bool(host.log_config.config),
-        "containers without a log": host.log_config.type == "none",
     }
     return [f"{what} are not supported: ignored" for what, wanted in given.items() if wanted]

@@ -92,6 +92,7 @@ def _host_config(line: Line, bindings: Json) -> dict[str, Json]:
         "DnsOptions": [*line.list("dns-option")],
         "ExtraHosts": [text.replace("=", ":", 1) if ":" not in text else text for text in line.list("add-host")],
         "Links": [*line.list("link")],
+        "LogConfig": _log_config(line),
         "Init": line.switch("init"),
         "PidMode": line.text("pid"),
         "IpcMode": line.text("ipc"),
@@ -99,6 +100,12 @@ def _host_config(line: Line, bindings: Json) -> dict[str, Json]:
         "UsernsMode": line.text("userns"),
         **limits(line),
     }
+
+
+def _log_config(line: Line) -> Json:
+    if line.text("log-driver") == "none" and line.has("log-opt"):
+        raise InvalidError("invalid logging opts for driver none", field="log-opt")  # Docker's client says so
+    return {"Type": line.text("log-driver"), "Config": {**pairs(line.list("log-opt"))}}
 
 
 def _modes(line: Line) -> list[str]:

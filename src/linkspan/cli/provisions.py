@@ -49,6 +49,8 @@ LIMITS = (
     Flag("health-start-interval", "time between two checks in that time (5s)", metavar="DURATION"),
     Flag("health-retries", "so many failures in a row mean unhealthy (3)", kind=NUMBER),
     Flag("no-healthcheck", "do not check", kind=SWITCH),
+    Flag("log-driver", "what keeps the output: json-file, local or none", metavar="DRIVER"),
+    Flag("log-opt", "how much is kept: max-size=10m, max-file=3", kind=LIST, metavar="NAME=VALUE"),
     Flag("volumes-from", "the volumes of another container too", kind=LIST, metavar="CONTAINER[:ro]"),
     Flag("volume-driver", "driver of new volumes: local", metavar="DRIVER"),
 )

@@ -152,9 +152,18 @@ class Attachment:
 
 def resize(bundle: Path, height: int, width: int) -> None:
     """Tell conmon the size of a terminal; nothing happens when it is gone."""
-    with suppress(OSError):
+    tell(bundle, f"1 {height} {width}")
+
+
+def tell(bundle: Path, order: str) -> bool:
+    """Write a line to the control pipe of a conmon; False when nobody reads it."""
+    try:
         descriptor = os.open(bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, f"1 {height} {width}\n".encode())
-        finally:
-            os.close(descriptor)
+    except OSError:
+        return False
+    try:
+        return os.write(descriptor, f"{order}\n".encode()) > 0
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)

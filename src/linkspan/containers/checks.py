@@ -11,9 +11,11 @@ from linkspan.containers.isolation import isolated
 from linkspan.containers.mountchecks import check_mount
 from linkspan.containers.proxied import proxied
 from linkspan.containers.signals import signal_number
+from linkspan.containers.users import inside
 from linkspan.model.addressing import parse_address
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import InvalidError
+from linkspan.model.logging import check_log_config
 from linkspan.model.names import check_name
 from linkspan.model.requests import EndpointRequest
 
@@ -47,10 +49,14 @@ def checked(wanted: CreateContainer) -> CreateContainer:
     for text in wanted.dns:
         _check_server(text)
     proxied(wanted)
+    check_log_config(wanted.logging)
     for mount in wanted.mounts:
         check_mount(mount)
     return replace(
-        wanted, rootfs=str(rootfs), workdir=_workdir(wanted.workdir), stop_signal=wanted.stop_signal or "SIGTERM"
+        wanted,
+        rootfs=str(rootfs),
+        workdir=_workdir(wanted.workdir, rootfs),
+        stop_signal=wanted.stop_signal or "SIGTERM",
     )
 
 
@@ -65,18 +71,15 @@ def _frozen(wanted: CreateContainer) -> CreateContainer:
     return CreateContainer(**values)
 
 
-def check_container_name(name: str) -> str:
-    """Docker's rule for names, and its words; two characters at least."""
+def check_container_name(name: str, shown: str = "") -> str:
+    """Docker's rule for names, and its words; two characters at least. Errors have it as it is `shown`."""
+    text = f"Invalid container name ({shown or name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
     if len(name) < 2:
-        raise InvalidError(
-            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", field="name", value=name
-        )
+        raise InvalidError(text, field="name", value=name)
     try:
         return check_name(name, kind="container")
     except InvalidError as error:
-        raise InvalidError(
-            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", field="name", value=name
-        ) from error
+        raise InvalidError(text, field="name", value=name) from error
 
 
 def with_mode(wanted: CreateContainer) -> CreateContainer:
@@ -140,11 +143,13 @@ def _check_server(text: str) -> None:
         raise InvalidError(f"{text} is not an ip address", field="dns", value=text) from error
 
 
-def _workdir(text: str) -> str:
+def _workdir(text: str, rootfs: Path) -> str:
     if text and not text.startswith("/"):
         raise InvalidError(
             f"the working directory {text!r} is invalid, it needs to be an absolute path", field="workdir", value=text
         )
+    if text and (place := inside(rootfs, text)).exists() and not place.is_dir():
+        raise InvalidError(f"Cannot mkdir: {text} is not a directory", field="workdir", value=text)
     return text
 
 

@@ -17,12 +17,14 @@ from pathlib import Path
 from linkspan.containers.failures import RuntimeFailureError, complaint
 from linkspan.containers.layout import Places
 from linkspan.containers.limits import Json
+from linkspan.containers.logfiles import unwatched_limit
 from linkspan.containers.monitor import end_processes, executed, image
 from linkspan.containers.ports import Host
 from linkspan.containers.runtime import Programs
 from linkspan.containers.spec import PATH
 from linkspan.containers.waiting import Incoming, Outgoing
 from linkspan.model.containers import Container, ExecRequest
+from linkspan.model.logging import rotation
 
 _QUIET = asyncio.subprocess.DEVNULL
 _PIPE = asyncio.subprocess.PIPE
@@ -53,7 +55,7 @@ class Conmon:
         """
         wanted = container.wanted
         argv = [
-            *self._monitor(container.id, container.id, container.name, places.bundle, f"k8s-file:{places.log}"),
+            *self._monitor(container.id, container.id, container.name, places.bundle, *_log(container, places)),
             *("--persist-dir", str(places.bundle)),
             # As in Docker, a terminal is never closed by a client that leaves: it may be attached to again.
             *streams(tty=wanted.tty, stdin=wanted.open_stdin, stay_open=wanted.tty or not wanted.stdin_once),
@@ -106,7 +108,7 @@ class Conmon:
         """Prepare one more process from its bundle. It waits for `Session.start`."""
         session = Session()
         argv = [
-            *self._monitor(container, id, id, bundle, "none"),
+            *self._monitor(container, id, id, bundle, "--log-path", "none"),
             *("--exec", "--exec-attach", "--exec-process-spec", str(bundle / "process.json")),
             *streams(tty=request.tty, stdin=request.attach_stdin, stay_open=False),
         ]
@@ -117,10 +119,10 @@ class Conmon:
             raise
         return session
 
-    def _monitor(self, container: str, id: str, name: str, bundle: Path, log: str) -> Sequence[str]:
+    def _monitor(self, container: str, id: str, name: str, bundle: Path, *log: str) -> Sequence[str]:
         return (
             *(self._programs.monitor, "--api-version", "1", "--cid", container, "--cuuid", id, "--name", name),
-            *("--bundle", str(bundle), "--full-attach", "--log-path", log, "--log-level", "error", "--no-sync-log"),
+            *("--bundle", str(bundle), "--full-attach", *log, "--log-level", "error", "--no-sync-log"),
             *("--container-pidfile", str(bundle / "pid"), "--conmon-pidfile", str(bundle / "conmon.pid")),
             *("--runtime", self._programs.runtime, "--runtime-arg", "--root", "--runtime-arg", str(self._root)),
         )
@@ -199,6 +201,16 @@ def _incoming() -> Iterator[Incoming]:
         yield pipe
     finally:
         pipe.close()
+
+
+def _log(container: Container, places: Places) -> Sequence[str]:
+    """Options of conmon for the log: see `rotating.py` for the size."""
+    logging = container.wanted.logging
+    if not logging.readable:
+        return ("--log-path", "none")
+    rotated = rotation(logging)
+    limit = () if rotated is None else ("--log-size-max", str(unwatched_limit(rotated)))
+    return ("--log-path", f"k8s-file:{places.log}", *limit)
 
 
 def streams(*, tty: bool, stdin: bool, stay_open: bool) -> Sequence[str]:

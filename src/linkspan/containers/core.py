@@ -11,6 +11,7 @@ from typing import Any
 
 from linkspan.containers import logs
 from linkspan.containers.archives import Archives
+from linkspan.containers.buildsandboxes import BuildSandboxes
 from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.checks import CONTAINER_MODE, check_container_name, checked
 from linkspan.containers.connecting import Connector
@@ -18,13 +19,15 @@ from linkspan.containers.context import Context
 from linkspan.containers.ending import Ender
 from linkspan.containers.execs import Execs
 from linkspan.containers.freezing import Freezer
-from linkspan.containers.layout import Layout
+from linkspan.containers.layout import Layout, Places
 from linkspan.containers.logfile import Selection
+from linkspan.containers.logfiles import LogFiles
 from linkspan.containers.measuring import Meter
 from linkspan.containers.names import name_of
 from linkspan.containers.ports import Host, Store
 from linkspan.containers.recovery import take_over
 from linkspan.containers.register import Life
+from linkspan.containers.rotating import Rotator
 from linkspan.containers.signals import signal_number
 from linkspan.containers.starting import Starter
 from linkspan.containers.stopping import Stopper
@@ -32,7 +35,8 @@ from linkspan.containers.watching import Watcher
 from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
 from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk, Status
-from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
+from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError, UnimplementedError
+from linkspan.model.logging import LogDriver
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.resources import Resources, RestartPolicy
 from linkspan.tasks import Tasks
@@ -64,11 +68,13 @@ class Containers:
         self._execs = Execs(self._context, self._tasks)
         self._connector = Connector(self._context)
         self._freezer = Freezer(self._context)
-        self._watcher = Watcher(self._context, self._tasks, self._starter, self._ender, self._execs)
+        self._rotator = Rotator(self._context)
+        self._watcher = Watcher(self._context, self._tasks, self._starter, self._ender, self._execs, self._rotator)
         self._stopper = Stopper(self._context, self._watcher.restarts, self._freezer, self._ender)
         self.volumes = self._context.volumes
         self.meter = Meter(self._context)
         self.archives = Archives(self._context)
+        self.build_sandboxes = BuildSandboxes(self._context, self._tasks)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Containers"]:
@@ -77,7 +83,7 @@ class Containers:
         await self._register.load()
         await self.volumes.load()
         found = await take_over(self._context, self._ender, self._connector)
-        async with self._tasks.open():
+        async with self._tasks.open(), self._rotator.running():
             self._watcher.begin(found)
             try:
                 yield self
@@ -96,6 +102,10 @@ class Containers:
         """What the machine can give to containers."""
         return self._context.abilities
 
+    def runtime(self) -> str:
+        """The path of the OCI runtime; `UnavailableError` when there is none."""
+        return self._context.runtime()
+
     def all(self) -> Sequence[Container]:
         """Every container, the oldest first."""
         return [life.container for life in self._register.all()]
@@ -105,12 +115,13 @@ class Containers:
     async def create(self, wanted: CreateContainer) -> Container:
         """A container that can be started. Raises `InvalidError`, or `ConflictError` for a name that is taken.
 
-        Networks are looked up at start, as in Docker.
+        Networks are looked up at start, as in Docker; what those that are there could never give is refused now.
         """
         id = self._context.surroundings.new_id()
         wanted = checked(replace(wanted, name=wanted.name.removeprefix("/") or self._free_name(id)))
         wanted = replace(wanted, mode=self._full(wanted.mode), ipc=self._full(wanted.ipc), pid=self._full(wanted.pid))
         wanted = self._context.links.resolved(wanted)
+        self._connector.check(wanted.endpoints)
         container = Container(id, wanted.name, self._context.surroundings.now(), wanted)
         return await self._tasks.carry_out(self._create(container), f"create {container.name}")
 
@@ -181,7 +192,11 @@ class Containers:
 
     async def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to the process; for SIGKILL, wait for its end. Raises `ConflictError` when it does not run."""
-        life = self._register.get(reference)
+        try:
+            life = self._register.get(reference)
+        except NotFoundError as error:
+            text = f"cannot kill container: {reference}: {error.message}"
+            raise NotFoundError(text, field=error.field, value=error.value) from error
         await self._tasks.carry_out(
             self._stopper.kill(life, reference, signal_number(signal)), f"kill {life.container.name}"
         )
@@ -242,10 +257,15 @@ class Containers:
     async def rename(self, reference: str, name: str) -> None:
         """Give a container another name."""
         life = self._register.get(reference)
-        name = check_container_name(name.removeprefix("/"))
-        old = life.container.name
+        old, name = life.container.name, name.removeprefix("/")
         if name == old:
             raise InvalidError("Renaming a container with the same name as its current name", field="name", value=name)
+        try:
+            check_container_name(name, shown=f"/{name}")
+            self._register.check_name(name)
+        except (InvalidError, ConflictError) as error:
+            text = f"Error when allocating new name: {error.message}"
+            raise type(error)(text, field=error.field, value=error.value) from error
         await self._tasks.carry_out(self._rename(life, name), f"rename {old}")
         self._context.announce(life.container, "rename", oldName=f"/{old}")
 
@@ -264,6 +284,8 @@ class Containers:
     async def unlink(self, name: str) -> None:
         """Remove a link of the default network by Docker's name for it, `container/alias`. Raises `NotFoundError`."""
         reference, _, alias = name.removeprefix("/").rpartition("/")
+        if not reference:
+            raise ConflictError("Conflict, cannot remove the default link name of the container", field="link")
         life = self._register.get(reference)
         await self._tasks.carry_out(self._connector.unlink(life, alias), f"unlink {alias} from {life.container.name}")
 
@@ -287,13 +309,50 @@ class Containers:
         tail: int | None = None,
         timestamps: bool = False,
     ) -> AsyncIterator[LogChunk]:
-        """What the container has written; with `follow`, also what it writes until it ends."""
+        """What the container has written; with `follow`, also what it writes until it ends.
+
+        Raises `UnimplementedError`, in Docker's words, when its log driver keeps nothing.
+        """
         life = self._register.get(reference)
-        path = self._context.layout.of(life.container.id).log
+        if not life.container.wanted.logging.readable:
+            raise UnimplementedError("configured logging driver does not support reading", field="container")
         selection = Selection(stdout, stderr, since, until, timestamps)
-        if not follow or not life.running:
-            return logs.chunks(path, selection, tail)
-        return logs.follow(path, selection, tail, self._context.host.watch, life.next_exit())
+        return self._logs(life, selection, tail, life.next_exit() if follow and life.running else None)
+
+    async def _logs(
+        self, life: Life, selection: Selection, tail: int | None, ended: "asyncio.Future[int] | None"
+    ) -> AsyncIterator[LogChunk]:
+        places = self._context.layout.of(life.container.id)
+        if ended is None:
+            with LogFiles(places) as files:
+                async for chunk in logs.chunks(files, selection, tail):
+                    yield chunk
+            return
+        with logs.following(self._context.host.watch(), places, life.readers, ended) as (files, more):
+            async for chunk in logs.chunks(files, selection, tail, more):
+                yield chunk
+
+    def places(self, container: Container) -> Places:
+        """Where the files of a container are."""
+        return self._context.layout.of(container.id)
+
+    def names_places(self, container: Container) -> Places | None:
+        """Where those are that it sees as /etc/hosts and the like: its own, or those of the container whose network it
+        shares; None before the first start, which writes them.
+        """
+        mode = container.wanted.mode
+        id = mode.removeprefix(CONTAINER_MODE) if mode.startswith(CONTAINER_MODE) else container.id
+        return None if container.state.started is None else self._context.layout.of(id)
+
+    def exec_ids(self, container: Container) -> Sequence[str]:
+        """The sessions whose processes run in a container."""
+        return sorted(self._register.get(container.id).execs)
+
+    def log_path(self, container: Container) -> str:
+        """Where the log of a container is; empty, as in Docker, before the first start and for other drivers."""
+        if container.wanted.logging.driver in (None, LogDriver.JSON_FILE) and container.state.started is not None:
+            return str(self._context.layout.of(container.id).log)
+        return ""
 
     async def attach(
         self, reference: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True
@@ -326,7 +385,7 @@ class Containers:
 
     async def exec_create(self, reference: str, request: ExecRequest) -> Exec:
         """A session for one more process in a running container."""
-        return self._execs.create(self._register.get(reference), request)
+        return self._execs.create(self._register.get(reference), reference, request)
 
     async def exec_start(self, id: str, *, detach: bool = False) -> Attachment | None:
         """Start the process of a session; its streams, unless detached."""

@@ -29,8 +29,17 @@ class Places:
 
     @property
     def log(self) -> Path:
-        """What the process wrote, with times."""
+        """What the process wrote, with times; where the log is rotated, the newest file of it."""
         return self.data / "log"
+
+    def numbered_log(self, number: int) -> Path:
+        """The name under which a file of a log that is rotated stays."""
+        return self.data / f"log.{number}"
+
+    @property
+    def spare_log(self) -> Path:
+        """What conmon opens to begin a new file of the log, before it renames that to `log`."""
+        return self.data / "log.tmp"
 
     @property
     def hosts(self) -> Path:

@@ -95,6 +95,10 @@ class Decoder:
             self.complete = stop < len(records)
             yield from self._chunks(records[start:stop])
 
+    def next_file(self) -> None:
+        """What comes now is from another file: half a record at the end of the last one stays half."""
+        self._rest = b""
+
     def _chunks(self, records: bytes) -> Iterator[LogChunk]:
         position = 0
         while position < len(records):

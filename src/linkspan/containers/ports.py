@@ -1,6 +1,6 @@
 """What the room needs from the machine and from the store, as narrow protocols that it owns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +8,27 @@ from linkspan.engine.ports import Process, Stream
 from linkspan.model.containers import Abilities, Container
 from linkspan.model.usage import Usage
 from linkspan.model.volumes import Volume
+
+
+class Watch(Protocol):
+    """Tells of directories in which files are written, made or replaced."""
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when there is something to tell."""
+        ...
+
+    def add(self, directory: Path, *, once: bool = False) -> int:
+        """The number by which a directory is told of, from now on: every time, or `once`. Raises OSError."""
+        ...
+
+    def told(self) -> Collection[int] | None:
+        """What there is to tell: numbers of directories; None when so much happened that it may be any of them."""
+        ...
+
+    def close(self) -> None:
+        """Watch no longer."""
+        ...
 
 
 class Host(Protocol):
@@ -72,8 +93,8 @@ class Host(Protocol):
         """What a control group uses, and with `links` what the interfaces of a process in it have carried."""
         ...
 
-    def watch(self, file: Path) -> int:
-        """A descriptor that becomes readable whenever `file` is written to. The caller closes it."""
+    def watch(self) -> Watch:
+        """Tells of directories in which files are written, made or replaced. The caller closes it."""
         ...
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from linkspan.containers.attach import Attachment
+from linkspan.containers.logfiles import LogFiles
 from linkspan.containers.monitor import Monitor
 from linkspan.containers.ports import ContainerStore
 from linkspan.model.containers import Container
@@ -24,6 +25,8 @@ class Life:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     monitor: Monitor | None = None
     attachments: list[Attachment] = field(default_factory=list)
+    readers: list[LogFiles] = field(default_factory=list)
+    """The files of its log, of those who follow it."""
     exits: "list[asyncio.Future[int]]" = field(default_factory=list)
     removals: "list[asyncio.Future[int]]" = field(default_factory=list)
     execs: set[str] = field(default_factory=set)

@@ -12,6 +12,7 @@ from linkspan.containers.probing import Probing
 from linkspan.containers.recovery import Found
 from linkspan.containers.register import Life, settle
 from linkspan.containers.restarting import Restarts, starts_with_us
+from linkspan.containers.rotating import Rotator
 from linkspan.containers.starting import Starter
 from linkspan.model.containers import Status
 from linkspan.tasks import Tasks
@@ -22,11 +23,14 @@ log = logging.getLogger(__name__)
 class Watcher:
     """One task for each container that runs, and one for each that waits to be started again."""
 
-    def __init__(self, context: Context, tasks: Tasks, starter: Starter, ender: Ender, execs: Execs) -> None:
+    def __init__(
+        self, context: Context, tasks: Tasks, starter: Starter, ender: Ender, execs: Execs, rotator: Rotator
+    ) -> None:
         self._context = context
         self._tasks = tasks
         self._starter = starter
         self._ender = ender
+        self._rotator = rotator
         self._probing = Probing(context, execs)
         self.restarts = Restarts(context, self._start_again)
         self._letting_go = False
@@ -60,6 +64,7 @@ class Watcher:
     def watch(self, life: Life) -> None:
         """Look after a container that has just been started."""
         life.over = asyncio.get_running_loop().create_future()
+        self._rotator.begin(life)
         self._tasks.begin(self._until_end(life), f"watch {life.container.name}")
         if life.container.wanted.health is not None:
             self._tasks.begin(self._probing.watch(life, life.over), f"health of {life.container.name}")
@@ -76,6 +81,7 @@ class Watcher:
     async def _conclude(self, life: Life) -> None:
         async with life.lock:
             settle(life.over)
+            self._rotator.end(life)
             try:
                 await self._ender.finish(life)
             except Exception as error:

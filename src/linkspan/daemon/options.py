@@ -14,6 +14,7 @@ from typing import Any
 from linkspan.model.addressing import IPAddress, IPInterface, IPNetwork, Version, parse_address, parse_network
 from linkspan.model.config import DEFAULT_POOLS, AddressPool, Config, FirewallBackend
 from linkspan.model.errors import InvalidError
+from linkspan.model.logging import LogConfig, LogDriver, log_driver
 from linkspan.model.names import check_link_name
 
 LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -21,7 +22,11 @@ LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 @dataclass(frozen=True)
 class Option:
-    """One option. `many` collects several values; `reloads` takes a new value from the file at SIGHUP."""
+    """One option.
+
+    `many` collects several values, which are in objects by driver in the file when they are `by_driver`; `reloads`
+    takes a new value from the file at SIGHUP.
+    """
 
     flag: str
     help: str
@@ -32,6 +37,7 @@ class Option:
     metavar: str = ""
     json: type = str
     many: bool = False
+    by_driver: bool = False
     reloads: bool = False
 
     @property
@@ -166,6 +172,16 @@ def _level(name: str, value: str) -> str:
     return value
 
 
+def _log_driver(name: str, value: str) -> LogDriver:
+    return log_driver(value) or LogDriver.JSON_FILE
+
+
+def _log_option(name: str, value: str) -> tuple[str, str]:
+    """`max-size=10m`."""
+    key, _, setting = value.partition("=")
+    return key, setting
+
+
 def _option(flag: str, help: str, read: Callable[[str, str], Any] = _text, default: Any = None, **more: Any) -> Option:
     return Option(flag, help, read, default, **more)
 
@@ -188,6 +204,8 @@ OPTIONS = (
     _option("group", "group that may use the socket", default="", short="G"),
     _flag("debug", "log everything", False, short="D", reloads=True),
     _option("log-level", "debug, info, warn, error or fatal", _level, "info", short="l", reloads=True),
+    _option("log-driver", "what keeps the output of new containers", _log_driver, LogDriver.JSON_FILE, reloads=True),
+    _list("log-opt", "option of it: NAME=VALUE", _log_option, json=dict, reloads=True, metavar="NAME=VALUE"),
     _option("bridge", "name of the default network's bridge", _bridge, "docker0", short="b", metavar="NAME"),
     _option("bip", "address and prefix of the default bridge", _interface(4), metavar="CIDR"),
     _option("bip6", "IPv6 address and prefix of the default bridge", _interface(6), metavar="CIDR"),
@@ -201,6 +219,7 @@ OPTIONS = (
         "option of new networks: DRIVER=OPTION=VALUE",
         _network_option,
         json=dict,
+        by_driver=True,
         reloads=True,
     ),
     _option("mtu", "MTU of the default network", _mtu, 1500, json=int),
@@ -262,6 +281,10 @@ class Values:
     def pools(self) -> tuple[AddressPool, ...]:
         """The address pools: given ones replace the default ones, as in Docker."""
         return tuple(self["default-address-pools"]) or DEFAULT_POOLS
+
+    def logging(self) -> LogConfig:
+        """The log of new containers that ask for none."""
+        return LogConfig(self["log-driver"], dict(self["log-opts"]))
 
     def network_options(self) -> dict[str, dict[str, str]]:
         """Options of new networks by driver."""

@@ -116,6 +116,7 @@ def _preferences(settings: Settings) -> Preferences:
         dns=tuple(str(address) for address in values["dns"]),
         dns_search=values["dns-search"],
         dns_options=values["dns-opts"],
+        logging=values.logging(),
     )
 
 

@@ -11,6 +11,7 @@ from linkspan import __version__
 from linkspan.daemon.options import BY_NAME, CONFIG_FILE, DEFAULT_HOST, OPTIONS, Option, Values
 from linkspan.model.config import Config
 from linkspan.model.errors import InvalidError, NotFoundError
+from linkspan.model.logging import check_log_config
 
 _JSON_NAMES = {str: "a string", bool: "true or false", int: "a number", list: "a list of strings", dict: "an object"}
 
@@ -155,7 +156,9 @@ def _from_file(option: Option, found: Any) -> Any:
 
 
 def _pairs(option: Option, found: Mapping[str, Any]) -> list[str]:
-    """`{"bridge": {"a": "b"}}` as `bridge=a=b`."""
+    """`{"bridge": {"a": "b"}}` as `bridge=a=b`, and without drivers `{"a": "b"}` as `a=b`."""
+    if not option.by_driver:
+        return [f"{key}={_element(option, value)}" for key, value in found.items()]
     if not all(isinstance(settings, dict) for settings in found.values()):
         raise InvalidError(f"invalid {option.name} in the configuration file: expected objects by driver")
     return [f"{driver}={key}={value}" for driver, settings in found.items() for key, value in settings.items()]
@@ -179,6 +182,10 @@ def _shown(value: Any) -> str:
 def _checked(settings: Settings) -> Settings:
     """What only fits together is checked together."""
     values = settings.values
+    try:
+        check_log_config(values.logging())
+    except InvalidError as error:
+        raise InvalidError(f"failed to set log opts: {error.message}", field="log-opt", value=error.value) from error
     for gateway, bridge in (("default-gateway", "bip"), ("default-gateway-v6", "bip6")):
         if values[gateway] is not None and (values[bridge] is None or values[bridge].ip != values[gateway]):
             raise InvalidError(

@@ -18,6 +18,7 @@ from linkspan.kernel.serving import DataPlane, Serving, supervised
 from linkspan.kernel.thread import KernelThread, enter, visit
 from linkspan.kernel.usage import usage
 from linkspan.kernel.watching import Watch
+from linkspan.model.addressing import IPNetwork
 from linkspan.model.containers import Abilities
 from linkspan.model.dataplane import Key, Load, Service, Trace
 from linkspan.model.errors import LinkspanError, UnavailableError
@@ -143,6 +144,10 @@ class LinuxKernel:
     async def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges of the host, as they are now."""
         return await self._thread.run(self._machine.host_facts)
+
+    async def occupied(self) -> Sequence[IPNetwork]:
+        """What a new network must not overlap, as it is now, the routes of our own bridges among it."""
+        return await self._thread.run(self._machine.occupied)
 
     async def foreign_chains(self) -> tuple[ForeignChain, ...]:
         """Chains of others that may stop what is forwarded."""

@@ -20,7 +20,7 @@ from linkspan.model.errors import UnavailableError
 CLONE_NEWNET = 0x40000000
 MS_BIND = 4096
 MNT_DETACH = 2
-_IN_MODIFY = 2
+IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_ONESHOT = 0x2, 0x80, 0x100, 0x80000000
 NETLINK_NETFILTER = 12
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -100,16 +100,18 @@ def open_inside(root: int, path: str, flags: int) -> int:
     raise OSError(number, os.strerror(number), path)
 
 
-def watch_writes(file: str | os.PathLike[str]) -> int:
-    """An inotify descriptor, non-blocking, that becomes readable whenever `file` is written to."""
+def inotify() -> int:
+    """An inotify descriptor, non-blocking."""
     fd = int(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
     _check(min(fd, 0))
-    try:
-        _check(min(int(_libc.inotify_add_watch(fd, os.fsencode(file), _IN_MODIFY)), 0), file)
-    except OSError:
-        os.close(fd)
-        raise
     return fd
+
+
+def add_watch(fd: int, path: str | os.PathLike[str], mask: int) -> int:
+    """The number under which an inotify descriptor tells what happens at a path."""
+    number = int(_libc.inotify_add_watch(fd, os.fsencode(path), mask))
+    _check(min(number, 0), path)
+    return number
 
 
 def detach_mount(target: str | os.PathLike[str]) -> None:

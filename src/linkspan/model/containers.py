@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from linkspan.model.health import Health, HealthCheck
+from linkspan.model.logging import LogConfig
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.resources import DeviceRequest, Resources, RestartPolicy, Ulimit
 
@@ -103,6 +104,7 @@ class CreateContainer:
     resources: Resources = field(default_factory=Resources)
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     health: HealthCheck | None = None
+    logging: LogConfig = field(default_factory=LogConfig)
     ulimits: Sequence[Ulimit] = ()
     devices: Sequence[DeviceRequest] = ()
     device_rules: Sequence[str] = ()
@@ -172,7 +174,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class ExecRequest:
-    """`docker exec`: one more process in a running container."""
+    """`docker exec`: one more process in a running container. `detach_keys` are what lets a terminal go."""
 
     argv: Sequence[str]
     env: Sequence[str] = ()
@@ -183,6 +185,7 @@ class ExecRequest:
     attach_stdout: bool = True
     attach_stderr: bool = True
     privileged: bool = False
+    detach_keys: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from linkspan.containers import limits
 from linkspan.containers.checks import check_container_name, checked, has_own_network
+from linkspan.containers.layout import Layout, Places
 from linkspan.containers.signals import signal_number
 from linkspan.engine.core import Engine
 from linkspan.model.containers import (
@@ -300,6 +302,18 @@ class FakeContainers:
             await self._engine.apply(Disconnect(life.container.id, network))
         endpoints = tuple(each for each in life.container.wanted.endpoints if each.network != name)
         life.container = replace(life.container, wanted=replace(life.container.wanted, endpoints=endpoints))
+
+    def places(self, container: Container) -> Places:
+        return Layout(Path("/data"), Path("/exec")).of(container.id)
+
+    def names_places(self, container: Container) -> Places | None:
+        return None if container.state.started is None else self.places(container)
+
+    def exec_ids(self, container: Container) -> Sequence[str]:
+        return [id for id, each in self.execs.items() if each.container == container.id and each.running]
+
+    def log_path(self, container: Container) -> str:
+        return f"/containers/{container.id}/log"
 
     async def logs(
         self,

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linkspan.containers.layout import Places
 from linkspan.containers.logfile import LONGEST_RECORD, Decoder, Selection, stamp
-from linkspan.containers.logs import beginning_of_tail, chunks
+from linkspan.containers.logfiles import LogFiles, beginning_of_tail
+from linkspan.containers.logs import chunks
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 Piece: TypeAlias = tuple[int, str, bool]
@@ -64,7 +66,8 @@ def test_a_tail_begins_with_its_first_record(pieces: list[Piece], count: int, st
     wanted = [each for each, (stream, _, _) in zip(records, pieces, strict=True) if stderr or stream == 1]
     tail = wanted[max(0, len(wanted) - count) :]
     data = b"".join(records)
-    start = beginning_of_tail(io.BytesIO(data), selection, count)
+    start, wanting = beginning_of_tail(io.BytesIO(data), selection, count)
+    assert wanting == max(0, count - len(wanted))
     assert decoded(data[start:], selection) == decoded(b"".join(tail), selection)
 
 
@@ -104,14 +107,15 @@ def test_reading_ends_where_the_wanted_times_do() -> None:
     assert decoder.complete
 
 
-async def lines_of(path: Path) -> list[bytes]:
-    return [line async for chunk in chunks(path, Selection(), None) for line in chunk.lines]
+async def lines_of(data: Path, tail: int | None = None) -> list[bytes]:
+    with LogFiles(Places(data, data)) as files:
+        return [line async for chunk in chunks(files, Selection(), tail) for line in chunk.lines]
 
 
 def test_a_line_that_is_still_being_written_waits(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(record(0, 1, "one") + record(1, 1, "tw")[:-1])
-    assert asyncio.run(lines_of(log)) == [b"one\n"]
+    assert asyncio.run(lines_of(tmp_path)) == [b"one\n"]
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:

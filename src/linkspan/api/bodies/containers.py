@@ -18,7 +18,7 @@ class PortBody(Struct, rename={"host_ip": "HostIp", "host_port": "HostPort"}, kw
 
 
 class LogConfig(Struct, rename=docker_name, kw_only=True):
-    """Where the output goes; always into a file of ours."""
+    """Where the output goes, and how much of it is kept."""
 
     type: str = ""
     config: dict[str, str] = field(default_factory=dict)
@@ -61,6 +61,7 @@ class HostConfig(ResourcesBody, rename=docker_name, kw_only=True):
     ipc_mode: str = ""
     uts_mode: str = field(name="UTSMode", default="")
     userns_mode: str = ""
+    isolation: str = ""
     init: bool = False
 
 
@@ -130,6 +131,7 @@ class ExecCreate(Struct, rename=docker_name, kw_only=True):
     attach_stdout: bool = False
     attach_stderr: bool = False
     detach: bool = False
+    detach_keys: str = ""
     env: list[str] = field(default_factory=list)
     working_dir: str = ""
     cmd: list[str] | str = field(default_factory=list)

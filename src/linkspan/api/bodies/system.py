@@ -111,7 +111,7 @@ class InfoBody(Struct, rename=docker_name, kw_only=True):
     oom_kill_disable: bool = field(name="OomKillDisable", default=False)
     n_goroutines: int = field(name="NGoroutines", default=0)
     system_time: str
-    logging_driver: str = "json-file"
+    logging_driver: str
     cgroup_driver: str = "cgroupfs"
     cgroup_version: str
     n_events_listener: int = field(name="NEventsListener", default=0)

@@ -26,9 +26,11 @@ from linkspan.api.publishing import single_ports, wished_bindings
 from linkspan.api.render.mounts import Locate, binds, mount_bodies, point_bodies, tmpfs
 from linkspan.api.render.networks import endpoint_body
 from linkspan.api.render.times import timestamp
+from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.spec import MASKED, READ_ONLY
 from linkspan.model.containers import Container, ContainerState, CreateContainer, Exec, Status
 from linkspan.model.health import Condition, Health
+from linkspan.model.logging import LogDriver
 from linkspan.model.networks import Network
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.sandboxes import Sandbox
@@ -89,13 +91,13 @@ def _config(container: Container) -> ConfigBody:
     wanted = container.wanted
     stdin, stdout, stderr = wanted.attach
     return ConfigBody(
-        hostname=wanted.hostname or container.id[:12],
+        hostname=own_hostname(container),
         domainname=wanted.domainname,
         user=wanted.user,
         attach_stdin=stdin,
         attach_stdout=stdout,
         attach_stderr=stderr,
-        exposed_ports={port: {} for port in _exposed(wanted)},
+        exposed_ports={port: {} for port in _exposed(wanted)} or UNSET,
         tty=wanted.tty,
         open_stdin=wanted.open_stdin,
         stdin_once=wanted.stdin_once,
@@ -122,7 +124,7 @@ def _host_config(wanted: CreateContainer) -> HostConfigBody:
     return HostConfigBody(
         **resource_fields(wanted),
         binds=binds(wanted),
-        log_config=LogConfig(type="json-file"),
+        log_config=_log_config(wanted),
         network_mode=wanted.mode or "default",
         port_bindings=wished_bindings(wanted.publish),
         restart_policy=RestartPolicy(name=str(wanted.restart.name), maximum_retry_count=wanted.restart.most),
@@ -155,6 +157,10 @@ def _host_config(wanted: CreateContainer) -> HostConfigBody:
     )
 
 
+def _log_config(wanted: CreateContainer) -> LogConfig:
+    return LogConfig(type=str(wanted.logging.driver or LogDriver.JSON_FILE), config=dict(wanted.logging.options))
+
+
 def _network_settings(
     container: Container, sandbox: Sandbox | None, networks: Mapping[str, Network], sandbox_key: str
 ) -> NetworkSettings:
@@ -162,7 +168,7 @@ def _network_settings(
     settings = NetworkSettings(
         sandbox_id=sandbox.id if sandbox is not None else "",
         sandbox_key=sandbox_key,
-        ports=port_map(container, sandbox),
+        ports=port_map(container, sandbox, networks),
         networks=endpoints,
     )
     if (default := endpoints.get("bridge")) is not None:
@@ -205,10 +211,12 @@ def _wish(wish: EndpointRequest | None) -> EndpointBody:
     """An endpoint that is wanted, and nothing more."""
     if wish is None:
         return EndpointBody()
-    asked = wish.ipv4_address or wish.ipv6_address
-    ipam = EndpointIpam(ipv4_address=wish.ipv4_address, ipv6_address=wish.ipv6_address) if asked else None
+    ipam = EndpointIpam(
+        ipv4_address=wish.ipv4_address, ipv6_address=wish.ipv6_address, link_local_ips=list(wish.link_local)
+    )
     return EndpointBody(
-        ipam_config=ipam,
+        ipam_config=ipam if ipam != EndpointIpam() else None,
+        driver_opts=dict(wish.driver_opts) or None,
         links=list(wish.links) or None,
         aliases=list(wish.aliases) or None,
         mac_address=wish.mac_address,
@@ -216,9 +224,14 @@ def _wish(wish: EndpointRequest | None) -> EndpointBody:
     )
 
 
-def port_map(container: Container, sandbox: Sandbox | None) -> dict[str, list[PortBody] | None]:
-    """`NetworkSettings.Ports`: bindings by port, null where a port is exposed only; empty unless it runs."""
-    if sandbox is None:
+def port_map(
+    container: Container, sandbox: Sandbox | None, networks: Mapping[str, Network]
+) -> dict[str, list[PortBody] | None]:
+    """`NetworkSettings.Ports`: bindings by port, null where a port is exposed only.
+
+    Empty unless it runs on a network with a way out: on others nothing is published, and Docker shows nothing.
+    """
+    if sandbox is None or all(networks[each.network].internal for each in sandbox.endpoints):
         return {}
     found: dict[str, list[PortBody] | None] = dict.fromkeys(_exposed(container.wanted))
     for binding in sandbox.ports:
@@ -241,7 +254,7 @@ def container_item(
         image_id=wanted.image_id,
         command=shlex.join(wanted.argv),
         created=int(container.created.timestamp()),
-        ports=_listed_ports(container, sandbox),
+        ports=_listed_ports(container, sandbox, networks),
         labels=dict(wanted.labels),
         state=str(container.state.status),
         status=status_text(container, now),
@@ -251,9 +264,9 @@ def container_item(
     )
 
 
-def _listed_ports(container: Container, sandbox: Sandbox | None) -> list[ListedPort]:
+def _listed_ports(container: Container, sandbox: Sandbox | None, networks: Mapping[str, Network]) -> list[ListedPort]:
     listed: list[ListedPort] = []
-    for name, bindings in port_map(container, sandbox).items():
+    for name, bindings in port_map(container, sandbox, networks).items():
         number, _, protocol = name.partition("/")
         if not bindings:
             listed.append(ListedPort(private_port=int(number), type=protocol))

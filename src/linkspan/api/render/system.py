@@ -21,6 +21,7 @@ from linkspan.containers.inits import find_init
 from linkspan.containers.runtime import find_programs
 from linkspan.model.config import Config
 from linkspan.model.errors import UnavailableError
+from linkspan.model.logging import READABLE, LogConfig, LogDriver
 from linkspan.model.networks import Driver
 from linkspan.model.problems import Problem
 
@@ -72,6 +73,7 @@ def info_body(
     problems: Sequence[Problem],
     now: datetime,
     debug: bool,
+    logging: LogConfig,
 ) -> InfoBody:
     """GET /info; `unified` tells version 2 of control groups alone from everything else."""
     runtimes, default = _runtimes(unified=unified)
@@ -82,7 +84,10 @@ def info_body(
         containers_paused=counts.paused,
         containers_stopped=counts.stopped,
         images=counts.images,
-        plugins=Plugins(volume=["local"], network=[str(driver) for driver in Driver], log=["json-file"]),
+        plugins=Plugins(
+            volume=["local"], network=[str(driver) for driver in Driver], log=[str(driver) for driver in READABLE]
+        ),
+        logging_driver=str(logging.driver or LogDriver.JSON_FILE),
         ipv4_forwarding=host.forwards(4),
         bridge_nf_iptables=host.filters_bridged(4),
         bridge_nf_ip6tables=host.filters_bridged(6),
