@@ -103,6 +103,11 @@ class Images:
         """Every image, in the order in which they came."""
         return self._register.all()
 
+    @property
+    def platform(self) -> Platform:
+        """What images have to be for, to run here."""
+        return self._around.platform
+
     def root(self, image: Image) -> Path:
         """The directory with the files of an image, which nobody may change."""
         return self._files.root(image.root)
