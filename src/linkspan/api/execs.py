@@ -24,6 +24,7 @@ async def create(call: Call) -> web.StreamResponse:
         attach_stdout=body.attach_stdout,
         attach_stderr=body.attach_stderr,
         privileged=body.privileged,
+        detach_keys=detach_keys(body.detach_keys, "escape"),
     )
     session = await call.rooms.containers.exec_create(call.name(), request)
     return answer(ExecCreated(id=session.id), 201)
@@ -33,13 +34,13 @@ async def start(call: Call) -> web.StreamResponse:
     """POST /exec/{id}/start: a raw stream from then on, unless detached."""
     body = await call.body(ExecStart)
     session = call.rooms.containers.exec(call.name())
-    tty, stdin = session.request.tty, session.request.attach_stdin
+    tty, stdin, keys = session.request.tty, session.request.attach_stdin, session.request.detach_keys
     streams = await call.rooms.containers.exec_start(session.id, detach=body.detach)
     if streams is None:
         return done(200)
     try:
         async with hijacked(call.request, content_type(call, tty=tty)) as raw:
-            await connect(raw, streams, Manner(stdin, tty, ends_input=True, keys=detach_keys("")))
+            await connect(raw, streams, Manner(stdin, tty, ends_input=True, keys=keys))
     finally:
         await streams.close()
     return Hijacked()

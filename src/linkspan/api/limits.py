@@ -38,6 +38,10 @@ _WARNINGS = {
     "pids": "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
     "blkio_weight": "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
 }
+_ENDLESS = (
+    "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out "
+    "of resources."
+)
 
 
 def resources(body: ResourcesBody) -> Resources:
@@ -81,9 +85,10 @@ def _throttles(bodies: Sequence[ThrottleBody]) -> tuple[Throttle, ...]:
 
 
 def discarded(wanted: Resources, lacking: frozenset[str]) -> list[str]:
-    """Docker's warnings about limits that the machine lacks."""
+    """Docker's warnings about limits that the machine lacks, and about memory without end."""
     asked = (name for name in _WARNINGS if name in lacking and getattr(wanted, name))
-    return list(dict.fromkeys(_WARNINGS[name] for name in asked))
+    endless = wanted.oom_kill_disable and not wanted.memory and "oom_kill_disable" not in lacking
+    return [*dict.fromkeys(_WARNINGS[name] for name in asked), *((_ENDLESS,) if endless else ())]
 
 
 def ulimits(bodies: Sequence[UlimitBody]) -> tuple[Ulimit, ...]:
@@ -177,7 +182,7 @@ def resource_fields(wanted: CreateContainer) -> dict[str, Any]:
             DeviceBody(path_on_host=each.source, path_in_container=each.target, cgroup_permissions=each.access)
             for each in wanted.devices
         ],
-        "device_cgroup_rules": list(wanted.device_rules),
+        "device_cgroup_rules": list(wanted.device_rules) or None,
         "memory_reservation": limits.memory_reservation,
         "memory_swap": limits.memory_swap,
         "memory_swappiness": limits.swappiness,

@@ -6,14 +6,17 @@ from linkspan.api.filters import Filters
 from linkspan.api.ports import Containers, Engine
 from linkspan.model.containers import Container, CreateContainer, Status
 from linkspan.model.errors import InvalidError, NotFoundError
+from linkspan.model.health import Condition
 from linkspan.model.portspec import parse_publish
 from linkspan.model.sandboxes import Sandbox
 
 FILTERS = frozenset(
-    {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "name", "network", "publish"}
-    | {"since", "status", "volume"}
+    {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network"}
+    | {"publish", "since", "status", "volume"}
 )
+"""Docker's; `isolation` says something on Windows alone."""
 _STATES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
+_HEALTH = ("none", *map(str, Condition))
 
 
 class Selection:
@@ -29,6 +32,10 @@ class Selection:
         for state in filters.get("status"):
             if state not in _STATES:
                 raise InvalidError(f"invalid filter 'status={state}'", field="filters", value=state)
+        for health in filters.get("health"):
+            if health not in _HEALTH:
+                raise InvalidError(f"unrecognised filter value for health: {health}", field="filters", value=health)
+        self._tasks = filters.flag("is-task") is True
 
     @property
     def wants_all(self) -> bool:
@@ -55,7 +62,7 @@ class Selection:
             and filters.exact("status", str(container.state.status))
             and filters.exact("ancestor", *_ancestors(wanted))
             and filters.exact("health", _health(container))
-            and filters.exact("is-task", "false", "0")
+            and not self._tasks
             and filters.exact("volume", *(text for mount in wanted.mounts for text in (mount.source, mount.target)))
             and (
                 not self._exits
@@ -80,7 +87,7 @@ class Selection:
         exposed = {_ports(text) for text in container.wanted.exposed}
         inside = {(str(b.protocol), port) for b in bindings for port in range(b.target.first, b.target.last + 1)}
         inside |= {pair for pairs in exposed for pair in pairs}
-        return _some(self._filters.get("publish"), published | inside) and _some(self._filters.get("expose"), inside)
+        return _some(self._filters.get("publish"), published) and _some(self._filters.get("expose"), inside)
 
 
 def _health(container: Container) -> str:

@@ -20,13 +20,13 @@ def content_type(call: Call, *, tty: bool) -> str:
     return RAW if tty or call.version < (1, 42) else MULTIPLEXED
 
 
-def detach_keys(text: str) -> bytes:
-    """`ctrl-p,ctrl-q` as the bytes a terminal sends."""
+def detach_keys(text: str, called: str = "detach") -> bytes:
+    """`ctrl-p,ctrl-q` as the bytes a terminal sends; errors call them as Docker does for that request."""
     keys = bytearray()
     for part in (text or DETACH_KEYS).split(","):
         match = _KEY.fullmatch(part)
         if match is None or not part.isascii():
-            raise InvalidError(f"Invalid detach keys ({text}) provided", field="detachKeys", value=text)
+            raise InvalidError(f"Invalid {called} keys ({text}) provided", field="detachKeys", value=text)
         keys.append(ord(match[1].upper()) & 0x1F if match[1] else ord(part))
     return bytes(keys)
 

@@ -25,7 +25,7 @@ def granted(
     Whatever the machine lacks is left out: no process can have it, and the runtime would refuse to start one that asks.
     Raises `InvalidError` for a name that is none.
     """
-    added, dropped = {_checked(name) for name in add}, {_checked(name) for name in drop}
+    added, dropped = {_checked(name, "CapAdd") for name in add}, {_checked(name, "CapDrop") for name in drop}
     if privileged:
         names = frozenset(CAPABILITIES)
     elif _ALL in added:
@@ -37,9 +37,9 @@ def granted(
     return [name for name in CAPABILITIES if name in names & machine]
 
 
-def _checked(text: str) -> str:
+def _checked(text: str, field: str) -> str:
     name = text.upper()
     full = name if name == _ALL or name.startswith("CAP_") else f"CAP_{name}"
     if full != _ALL and full not in CAPABILITIES:
-        raise InvalidError(f'invalid capability: "{text}"', field="capability", value=text)
+        raise InvalidError(f'invalid {field}: unknown capability: "{full}"', field=field, value=text)
     return full

@@ -11,7 +11,7 @@ from pathlib import Path
 from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.conmon import Session
 from linkspan.containers.context import Context
-from linkspan.containers.failures import NOT_EXECUTABLE, OTHER, RuntimeFailureError, exit_status
+from linkspan.containers.failures import NOT_EXECUTABLE, RuntimeFailureError, exec_error, exit_status
 from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.register import Life
 from linkspan.containers.spec import exec_process
@@ -19,7 +19,7 @@ from linkspan.containers.starting import write_json
 from linkspan.containers.trees import remove_tree
 from linkspan.containers.users import find_user
 from linkspan.model.containers import Exec, ExecRequest, Status
-from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError
+from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError, UnavailableError
 from linkspan.tasks import Tasks
 
 START_SECONDS = 10.0
@@ -33,6 +33,7 @@ class _Session:
     bundle: Path
     begun: bool = False
     process: Session | None = None
+    failure: LinkspanError | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the process runs, or is known never to."""
 
@@ -46,9 +47,9 @@ class Execs:
         self._sessions: dict[str, _Session] = {}
         self._letting_go = False
 
-    def create(self, life: Life, request: ExecRequest) -> Exec:
-        """A session for a running container; its process waits for `start`."""
-        _check_running(life)
+    def create(self, life: Life, reference: str, request: ExecRequest) -> Exec:
+        """A session for a running container, which errors call as the caller did; its process waits for `start`."""
+        _check_running(life, reference)
         if not request.argv or not request.argv[0]:
             raise InvalidError("No exec command specified", field="argv")
         if any("\0" in text for text in (*request.argv, *request.env, request.workdir, request.user)):
@@ -76,12 +77,12 @@ class Execs:
         return session
 
     async def start(self, id: str, *, detach: bool) -> Attachment | None:
-        """Start the process of a session; with `detach` it is running, or has failed, when this returns.
+        """Start the process of a session; with `detach` it is running when this returns.
 
-        Without, what it says can be read from the attachment, and so can why it could not be started.
+        Raises why it could not be started; without `detach`, that can be read from the attachment, as in Docker.
         """
         session = self._find(id)
-        _check_running(session.life)
+        _check_running(session.life, session.value.container)
         if session.begun:
             raise ConflictError(f"Error: Exec command {id} is already running", field="exec", value=id)
         session.begun = True
@@ -97,21 +98,23 @@ class Execs:
         self._tasks.begin(self._run(session, None if detach else attachment), f"exec {id[:12]}")
         if detach:
             await session.settled.wait()
+            if session.failure is not None:
+                raise session.failure
             return None
         return attachment
 
     async def _run(self, session: _Session, attachment: Attachment | None) -> None:
         """The whole life of the process."""
-        said: list[tuple[int, bytes]] = []
-        code = OTHER
+        code = NOT_EXECUTABLE
         try:
             code = await self._supervise(session, attachment)
         except RuntimeFailureError as failure:
-            code = exit_status(str(failure))
-            said.append((1, f"OCI runtime exec failed: {failure}\r\n".encode()))
-        except (LinkspanError, OSError) as error:
-            code = NOT_EXECUTABLE
-            said.append((1, f"{error}\r\n".encode()))
+            code = exit_status(str(failure), NOT_EXECUTABLE)
+            session.failure = exec_error(str(failure))
+        except LinkspanError as error:
+            session.failure = error
+        except OSError as error:
+            session.failure = UnavailableError(f"exec {session.value.id} cannot be prepared: {error}")
         finally:
             session.value = replace(session.value, running=False, exit_code=code)
             session.life.execs.discard(session.value.id)
@@ -119,7 +122,8 @@ class Execs:
             if not self._letting_go:  # before whoever waits draws conclusions, as a health check does
                 self._announce(session, "exec_die", exitCode=str(code))
             if attachment is not None:
-                attachment.conclude(*said)
+                said = f"{session.failure}\r\n".encode()
+                attachment.conclude(*(((1, said),) if session.failure is not None else ()))
         if not self._letting_go:
             await asyncio.to_thread(remove_tree, session.bundle)
 
@@ -166,15 +170,15 @@ class Execs:
         resize(session.bundle, height, width)
 
     def _announce(self, session: _Session, action: str, **attributes: str) -> None:
-        shown = f"{action}: {' '.join(session.value.request.argv)}" if action != "exec_die" else action
+        program, *arguments = session.value.request.argv
+        # Docker puts a space behind the program, whether arguments follow or not.
+        shown = f"{action}: {program} {' '.join(arguments)}" if action != "exec_die" else action
         self._context.announce(session.life.container, shown, execID=session.value.id, **attributes)
 
 
-def _check_running(life: Life) -> None:
+def _check_running(life: Life, reference: str) -> None:
     if life.container.state.status is Status.PAUSED:
-        raise ConflictError(
-            f"Container {life.container.id} is paused, unpause the container before exec", field="container"
-        )
+        raise ConflictError(f"Container {reference} is paused, unpause the container before exec", field="container")
     if not life.running:
         raise ConflictError(
             f"container {life.container.id} is not running", field="container", value=life.container.name

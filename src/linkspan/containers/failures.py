@@ -46,15 +46,23 @@ def _message(line: str) -> str:
         return quoted[1].strip('"')
 
 
-def exit_status(message: str) -> int:
+def exit_status(message: str, otherwise: int = OTHER) -> int:
     """What a client's exit status is when its program could not be started."""
     found = (status for status, words in _STATUSES if any(word in message.lower() for word in words))
-    return next(found, OTHER)
+    return next(found, otherwise)
 
 
 def start_error(message: str) -> LinkspanError:
     """The error for a container that could not be started: the caller's own fault where its program is."""
-    text = f"failed to create task for container: OCI runtime create failed: {message}"
-    if exit_status(message) == OTHER:
+    return _refusal(f"failed to create task for container: OCI runtime create failed: {message}")
+
+
+def exec_error(message: str) -> LinkspanError:
+    """The error for one more process that could not be started."""
+    return _refusal(f"OCI runtime exec failed: {message}")
+
+
+def _refusal(text: str) -> LinkspanError:
+    if exit_status(text) == OTHER:
         return UnavailableError(text)
     return InvalidError(text, field="argv")

@@ -30,8 +30,9 @@ def hosts(wanted: CreateContainer, lines: Iterable[str], gateways: Sequence[IPAd
 
 
 def own_names(hostname: str, domainname: str) -> str:
-    """What a container calls itself, as a line of /etc/hosts has it."""
-    return f"{hostname}.{domainname} {hostname}" if domainname else hostname
+    """What a container calls itself, as a line of /etc/hosts has it; a domain may be part of the host name too."""
+    full = f"{hostname}.{domainname}" if domainname else hostname
+    return f"{full} {full.partition('.')[0]}" if "." in full else full
 
 
 def host_line(address: IPAddress | str, names: str) -> str:

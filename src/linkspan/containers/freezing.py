@@ -6,11 +6,11 @@ from linkspan.containers import limits
 from linkspan.containers.context import Context
 from linkspan.containers.devices import find_numbers
 from linkspan.containers.failures import RuntimeFailureError
-from linkspan.containers.isolation import check_policy, cpus
+from linkspan.containers.isolation import check_policy, cpus, nodes
 from linkspan.containers.register import Life
 from linkspan.model.containers import Status
 from linkspan.model.errors import ConflictError, InvalidError, UnavailableError
-from linkspan.model.resources import Resources, RestartPolicy
+from linkspan.model.resources import Resources, Restart, RestartPolicy
 
 
 class Freezer:
@@ -66,8 +66,16 @@ class Freezer:
             if life.leaving:
                 raise ConflictError("Container is marked for removal and cannot be updated", field="container")
             if policy is not None:
-                check_policy(policy, auto_remove=wanted.auto_remove)
-            changed = limits.checked(limits.changed(wanted.resources, change), cpus())
+                check_policy(policy, auto_remove=False)
+            if policy is not None and wanted.auto_remove and policy.name is not Restart.NO:
+                raise _unchanged(
+                    life, "Restart policy cannot be updated because AutoRemove is enabled for the container"
+                )
+            try:
+                changed = limits.changed(wanted.resources, change)
+            except InvalidError as error:
+                raise _unchanged(life, error.message) from error
+            changed = limits.checked(changed, cpus(), nodes())
             if changed != wanted.resources and life.running:
                 await self._apply(life, changed)
             wanted = replace(wanted, resources=changed, restart=policy or wanted.restart)
@@ -80,3 +88,7 @@ class Freezer:
             await self._context.conmon.update(life.container.id, document)
         except RuntimeFailureError as failure:
             raise InvalidError(f"Cannot update container {life.container.id}: {failure}", field="memory") from failure
+
+
+def _unchanged(life: Life, reason: str) -> ConflictError:
+    return ConflictError(f"Cannot update container {life.container.id}: {reason}", field="container")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from linkspan.containers import limits
 from linkspan.containers.devices import check_device, device_rule
@@ -23,6 +24,7 @@ _MODES = {
 _JOINED = ("ipc", "pid")
 """The namespaces that another container's can stand for."""
 _LEAST_SECONDS = 0.001
+_NODES = Path("/sys/devices/system/node")
 
 
 def isolated(wanted: CreateContainer) -> CreateContainer:
@@ -46,12 +48,17 @@ def isolated(wanted: CreateContainer) -> CreateContainer:
     check_policy(wanted.restart, auto_remove=wanted.auto_remove)
     if wanted.health is not None:
         _check_health(wanted.health)
-    return replace(wanted, resources=limits.checked(wanted.resources, cpus()))
+    return replace(wanted, resources=limits.checked(wanted.resources, cpus(), nodes()))
 
 
 def cpus() -> int:
     """How many CPUs there are."""
     return os.cpu_count() or 1
+
+
+def nodes() -> int:
+    """How many nodes of memory there are; kernels that know of none have one."""
+    return len(list(_NODES.glob("node[0-9]*"))) or 1
 
 
 def _texts(wanted: CreateContainer) -> Iterable[str]:

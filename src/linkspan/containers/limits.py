@@ -24,9 +24,12 @@ _RLIMITS = frozenset(
 )
 
 
-def checked(wanted: Resources, cpus: int) -> Resources:
-    """Limits that fit each other, completed as Docker completes them; `InvalidError`, in its words, for others."""
-    for wrong, message, field in _memory_faults(wanted) + _cpu_faults(wanted, cpus):
+def checked(wanted: Resources, cpus: int, nodes: int = 1) -> Resources:
+    """Limits that fit each other and a machine with so many CPUs and nodes of memory, completed as Docker does.
+
+    `InvalidError`, in its words, for others.
+    """
+    for wrong, message, field in _memory_faults(wanted) + _cpu_faults(wanted, cpus) + _set_faults(wanted, cpus, nodes):
         if wrong:
             raise InvalidError(message, field=field)
     if wanted.memory and not wanted.memory_swap:
@@ -46,7 +49,11 @@ def _memory_faults(wanted: Resources) -> Faults:
             "Minimum memoryswap limit should be larger than memory limit, see usage",
             "memory_swap",
         ),
-        (swap > 0 and not memory, "You should always set the Memory limit when using Memoryswap limit", "memory_swap"),
+        (
+            swap > 0 and not memory,
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+            "memory_swap",
+        ),
         (
             swappiness is not None and not -1 <= swappiness <= 100,
             f"Invalid value: {swappiness}, valid memory swappiness range is 0-100",
@@ -66,7 +73,7 @@ def _memory_faults(wanted: Resources) -> Faults:
 
 
 def _cpu_faults(wanted: Resources, cpus: int) -> Faults:
-    both = "Conflicting options: Nano CPUs and CPU {} cannot both be set."
+    both = "Conflicting options: Nano CPUs and CPU {} cannot both be set"
     return [
         (bool(wanted.nano_cpus and wanted.cpu_period), both.format("Period"), "cpus"),
         (bool(wanted.nano_cpus and wanted.cpu_quota), both.format("Quota"), "cpus"),
@@ -75,6 +82,7 @@ def _cpu_faults(wanted: Resources, cpus: int) -> Faults:
             f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available",
             "cpus",
         ),
+        (wanted.cpu_shares < 0, "shares: invalid argument", "cpu_shares"),
         (
             wanted.cpu_period != 0 and not 1000 <= wanted.cpu_period <= 1_000_000,
             "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
@@ -90,14 +98,23 @@ def _cpu_faults(wanted: Resources, cpus: int) -> Faults:
             "Range of blkio weight is from 10 to 1000",
             "blkio_weight",
         ),
-        (not _is_set(wanted.cpuset_cpus), f"Invalid value {wanted.cpuset_cpus} for cpuset cpus", "cpuset_cpus"),
-        (not _is_set(wanted.cpuset_mems), f"Invalid value {wanted.cpuset_mems} for cpuset mems", "cpuset_mems"),
-        (
-            not _has_cpus(wanted.cpuset_cpus, cpus),
-            f"Requested CPUs are not available - requested {wanted.cpuset_cpus}, available: 0-{cpus - 1}",
-            "cpuset_cpus",
-        ),
     ]
+
+
+def _set_faults(wanted: Resources, cpus: int, nodes: int) -> Faults:
+    faults: Faults = []
+    for text, most, kind, what in (
+        (wanted.cpuset_cpus, cpus, "cpus", "CPUs"),
+        (wanted.cpuset_mems, nodes, "mems", "memory nodes"),
+    ):
+        invalid = f"Invalid value {text} for cpuset {kind}: invalid format: {text}"
+        there = f"0-{most - 1}" if most > 1 else "0"
+        missing = f"Requested {what} are not available - requested {text}, available: {there}"
+        faults += [
+            (not _is_set(text), invalid, f"cpuset_{kind}"),
+            (not _is_within(text, most), missing, f"cpuset_{kind}"),
+        ]
+    return faults
 
 
 def _ranges(text: str) -> list[tuple[int, int]]:
@@ -113,8 +130,8 @@ def _is_set(text: str) -> bool:
         return False
 
 
-def _has_cpus(text: str, cpus: int) -> bool:
-    return not _is_set(text) or all(last < cpus for _, last in _ranges(text))
+def _is_within(text: str, most: int) -> bool:
+    return not _is_set(text) or all(last < most for _, last in _ranges(text))
 
 
 def check_ulimit(limit: Ulimit) -> None:
@@ -175,14 +192,27 @@ def _throttles(limits: Sequence[Throttle], numbers: Numbers) -> Sequence[Json]:
 
 
 def changed(before: Resources, change: Resources) -> Resources:
-    """Limits after `docker update`: what is not asked for stays."""
+    """Limits after `docker update`: what is not asked for stays. `InvalidError`, in Docker's words."""
     names = Resources.__dataclass_fields__
     asked = {name: value for name in names if (value := getattr(change, name)) not in (0, "", None, (), False)}
     if change.pids is not None:
         asked["pids"] = change.pids
+    _check_cpu_change(before, change)
     if change.memory and not change.memory_swap and 0 < before.memory_swap < change.memory:
         text = (
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
         )
         raise InvalidError(text, field="memory")
     return replace(before, **asked)
+
+
+def _check_cpu_change(before: Resources, change: Resources) -> None:
+    """CPUs are counted, or given by period and quota: a container keeps to the one that it has."""
+    for name, shown in (("cpu_period", "CPU Period"), ("cpu_quota", "CPU Quota")):
+        for ours, theirs, other, one in (
+            (name, "nano_cpus", "NanoCPUs", shown),
+            ("nano_cpus", name, shown, "Nano CPUs"),
+        ):
+            if getattr(change, ours) and getattr(before, theirs):
+                text = f"Conflicting options: {one} cannot be updated as {other} has already been set"
+                raise InvalidError(text, field=ours)

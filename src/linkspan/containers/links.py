@@ -37,7 +37,10 @@ class Links:
         self._register = register
 
     def resolved(self, wanted: CreateContainer) -> CreateContainer:
-        """A request whose links name containers by id. Raises `NotFoundError`, in Docker's words."""
+        """A request whose links name containers by id.
+
+        One that is not there is `InvalidError`, as in Docker: clients take a 404 of `create` for a missing image.
+        """
         if not wanted.links:
             return wanted
         found = []
@@ -46,7 +49,7 @@ class Links:
             try:
                 found.append(f"{self._register.get(name).container.id}:{alias}")
             except NotFoundError as error:
-                raise NotFoundError(
+                raise InvalidError(
                     f"could not get container for {name}: {error.message}", field="links", value=text
                 ) from error
         return replace(wanted, links=tuple(dict.fromkeys(found)))

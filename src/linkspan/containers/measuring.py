@@ -63,7 +63,9 @@ class Meter:
             text = f'specifying "{arguments}" is not allowed: the column of process ids has to be named PID'
             raise InvalidError(text, field="ps_args", value=arguments)
         pids = await self._context.host.processes(cgroup_of(container))
-        return rows(await self._ps((arguments or "-ef").split()), frozenset(pids))
+        found = rows(await self._ps((arguments or "-ef").split()), frozenset(pids))
+        self._context.announce(container, "top")
+        return found
 
     async def _ps(self, arguments: Sequence[str]) -> str:
         if any("\0" in word for word in arguments):
@@ -83,7 +85,7 @@ class Meter:
         out, said = await process.communicate()
         if process.returncode != 0:
             reason = said.decode(errors="replace").strip().splitlines()[:1]
-            raise InvalidError(f"error running ps: {''.join(reason)}", field="ps_args", value=" ".join(arguments))
+            raise InvalidError(f"ps: {''.join(reason)}", field="ps_args", value=" ".join(arguments))
         return out.decode(errors="replace")
 
     async def sizes(self, container: Container) -> tuple[int, int]:

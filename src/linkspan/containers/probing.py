@@ -84,7 +84,7 @@ class Probing:
         return Probe(begun, self._context.surroundings.now(), code, said)
 
     async def _run(self, life: Life, check: HealthCheck) -> tuple[int, str]:
-        session = self._execs.create(life, ExecRequest(check.argv))
+        session = self._execs.create(life, life.container.name, ExecRequest(check.argv))
         streams = await self._execs.start(session.id, detach=False)
         assert streams is not None
         said = b""

@@ -37,5 +37,6 @@ def security(options: Sequence[str]) -> Security:
         elif name in ("label", "apparmor") and separator:
             raise InvalidError(f"{name} profiles are not supported: --security-opt {text}", field="security")
         else:
-            raise InvalidError(f'invalid --security-opt: "{text}"', field="security", value=text)
+            kind = 2 if separator else 1  # Docker's numbers: without a value, and without such a name
+            raise InvalidError(f'invalid --security-opt {kind}: "{text}"', field="security", value=text)
     return found

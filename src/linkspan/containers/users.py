@@ -1,5 +1,6 @@
 """Who a process runs as: `--user` looked up in the root file system's own passwd and group files."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from linkspan.model.errors import InvalidError
 
 _MAX = 2**31 - 1
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _LINKS = 40
 """How many symbolic links a path may lead through (the kernel's number)."""
 
@@ -44,7 +46,7 @@ def _user(text: str, passwd: str, group: str) -> User:
     wanted = wanted or "0"
     lines = _fields(passwd, 4)
     entry = next((line for line in lines if wanted in (line[0], line[2])), None)
-    if entry is None and not wanted.isdecimal():
+    if entry is None and not _INTEGER.fullmatch(wanted):
         raise _missing("user", wanted, "passwd")
     name, uid, gid = (entry[0], int(entry[2]), int(entry[3])) if entry else ("", _number(wanted), 0)
     members = _fields(group, 3)
@@ -57,14 +59,14 @@ def _user(text: str, passwd: str, group: str) -> User:
 
 def _group(wanted: str, members: list[list[str]]) -> int:
     found = next((int(line[2]) for line in members if wanted in (line[0], line[2])), None)
-    if found is None and not wanted.isdecimal():
+    if found is None and not _INTEGER.fullmatch(wanted):
         raise _missing("group", wanted, "group")
     return _number(wanted) if found is None else found
 
 
 def _number(text: str) -> int:
     """A user or group that no file names; Docker's range and words. Very long texts are not even read."""
-    if len(text) > len(str(_MAX)) or int(text) > _MAX:
+    if len(text) > len(str(_MAX)) or not 0 <= int(text) <= _MAX:
         raise InvalidError(f"uids and gids must be in range 0-{_MAX}", field="user", value=text)
     return int(text)
 

@@ -56,7 +56,8 @@ def wanted(**fields: Any) -> CreateContainer:
         ({"sysctls": {"net/../../x": "1"}}, "sysctl 'net/../../x' is not allowed: it is not namespaced"),
         ({"sysctls": {"net..x": "1"}}, "invalid sysctl 'net..x'"),
         ({"stop_signal": "SIGNONSENSE"}, "Invalid signal: SIGNONSENSE"),
-        ({"cap_add": ["NONSENSE"]}, 'invalid capability: "NONSENSE"'),
+        ({"cap_add": ["NONSENSE"]}, 'invalid CapAdd: unknown capability: "CAP_NONSENSE"'),
+        ({"cap_drop": ["CAP_NONSENSE"]}, 'invalid CapDrop: unknown capability: "CAP_NONSENSE"'),
         (
             {"mode": "host", "links": ["db:database"]},
             "conflicting options: host type networking can't be used with links. "
@@ -187,6 +188,8 @@ def test_users_are_looked_up_in_the_root_file_system(text: str, expected: User) 
         ("damaged", "unable to find user damaged: no matching entries in passwd file"),
         ("ann:nobodies", "unable to find group nobodies: no matching entries in group file"),
         ("2147483648", "uids and gids must be in range 0-2147483647"),
+        ("-1", "uids and gids must be in range 0-2147483647"),
+        ("ann:-1", "uids and gids must be in range 0-2147483647"),
         ("1:99999999999999999999", "uids and gids must be in range 0-2147483647"),
     ],
 )

@@ -23,6 +23,11 @@ def test_a_domain_name_comes_before_the_host_name() -> None:
     assert own_names("ship", "") == "ship"
 
 
+def test_a_host_name_with_a_domain_in_it_is_known_without_it_too() -> None:
+    assert own_names("ship.sea.test", "") == "ship.sea.test ship"
+    assert own_names("ship.sea", "test") == "ship.sea.test ship"
+
+
 def test_the_hosts_own_file_gets_its_name_for_containers_once() -> None:
     once = with_host_name("127.0.0.1 localhost")
     assert once == f"127.0.0.1 localhost\n127.0.0.1\t{HOST_NAME}\n"

@@ -28,7 +28,9 @@ def test_swap_is_as_much_again_as_memory_unless_said() -> None:
         (Resources(nano_cpus=1_000_000_000, cpu_quota=50_000), "Nano CPUs and CPU Quota cannot both be set"),
         (Resources(nano_cpus=3_000_000_000), "as there are only 2 CPUs available"),
         (Resources(cpu_period=10), "CPU cfs period can not be less than 1ms"),
-        (Resources(cpuset_cpus="0-x"), "Invalid value 0-x for cpuset cpus"),
+        (Resources(cpu_shares=-1), "shares: invalid argument"),
+        (Resources(cpuset_cpus="0-x"), "Invalid value 0-x for cpuset cpus: invalid format: 0-x"),
+        (Resources(cpuset_mems="0-1"), "Requested memory nodes are not available - requested 0-1, available: 0"),
         (Resources(cpuset_cpus="5"), "Requested CPUs are not available"),
         (Resources(blkio_weight=5), "Range of blkio weight is from 10 to 1000"),
     ],
@@ -76,6 +78,18 @@ def test_an_update_leaves_what_it_does_not_name() -> None:
     assert changed(before, Resources(memory=96 * MIB)) == replace(before, memory=96 * MIB)
     with pytest.raises(InvalidError, match="already set memoryswap limit"):
         changed(before, Resources(memory=256 * MIB))
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "reason"),
+    [
+        (Resources(nano_cpus=10**9), Resources(cpu_quota=50_000), "CPU Quota cannot be updated as NanoCPUs"),
+        (Resources(cpu_period=1000), Resources(nano_cpus=10**9), "Nano CPUs cannot be updated as CPU Period"),
+    ],
+)
+def test_cpus_are_counted_or_given_by_quota_for_good(before: Resources, change: Resources, reason: str) -> None:
+    with pytest.raises(InvalidError, match=reason):
+        changed(before, change)
 
 
 def test_ulimits_are_told_with_none_as_the_largest_number() -> None:

@@ -17,7 +17,7 @@ from linkspan.containers.resolution import ResolutionFiles
 from linkspan.engine.core import Engine
 from linkspan.model.config import Config
 from linkspan.model.containers import Container, ContainerState, CreateContainer, Status
-from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
+from linkspan.model.errors import ConflictError, InvalidError
 from linkspan.model.requests import Connect, CreateNetwork, CreateSandbox, Disconnect, RemoveSandbox
 from linkspan.model.sandboxes import Sandbox
 from tests.support.engines import World
@@ -235,7 +235,7 @@ async def test_only_what_runs_on_the_default_network_can_be_linked_to(host: Path
         await at.engine.apply(RemoveSandbox(sandbox.id))
         with pytest.raises(ConflictError, match="Cannot link to a non running container: /db AS /two/database"):
             await at.start("two", links=("db:database",))
-        with pytest.raises(NotFoundError, match="could not get container for no: No such container: no"):
+        with pytest.raises(InvalidError, match="could not get container for no: No such container: no"):
             await at.start("three", links=("no",))
 
 

@@ -133,6 +133,13 @@ class NetworkSettings(Struct, rename=docker_name, kw_only=True):
     networks: dict[str, EndpointBody]
 
 
+class GraphDriverBody(Struct, rename=docker_name, kw_only=True):
+    """The directories of a container's root file system."""
+
+    data: dict[str, str]
+    name: str = "overlay2"
+
+
 class ContainerBody(Struct, rename=docker_name, kw_only=True):
     """GET /containers/{id}/json."""
 
@@ -155,6 +162,7 @@ class ContainerBody(Struct, rename=docker_name, kw_only=True):
     app_armor_profile: str = ""
     exec_ids: list[str] | None = field(name="ExecIDs", default=None)
     host_config: HostConfigBody
+    graph_driver: GraphDriverBody | UnsetType = UNSET
     mounts: list[PointBody]
     config: ConfigBody
     network_settings: NetworkSettings

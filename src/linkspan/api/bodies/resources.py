@@ -57,8 +57,8 @@ class ResourcesBody(Struct, rename=docker_name, kw_only=True):
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     devices: list[DeviceBody] = field(default_factory=list)
-    device_cgroup_rules: list[str] = field(default_factory=list)
-    device_requests: list[Any] = field(default_factory=list)
+    device_cgroup_rules: list[str] | None = None
+    device_requests: list[Any] | None = None
     kernel_memory: int = 0
     memory_reservation: int = 0
     memory_swap: int = 0
