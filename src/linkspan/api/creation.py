@@ -14,7 +14,7 @@ from linkspan.api.unsupported import check_supported, ignored
 from linkspan.containers.checks import CONTAINER_MODE, has_own_network
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import InvalidError, NotFoundError
-from linkspan.model.logging import LogConfig, log_driver, without_effect
+from linkspan.model.logdrivers import LogConfig, log_driver, without_effect
 from linkspan.model.requests import EndpointRequest
 
 _DEFAULT_SHM = CreateContainer("", "", ()).shm_size

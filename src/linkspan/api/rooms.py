@@ -9,7 +9,7 @@ from linkspan.api.ports import Containers, Engine, Images
 from linkspan.model.containers import CreateContainer, Status
 from linkspan.model.errors import NotFoundError
 from linkspan.model.events import Event
-from linkspan.model.logging import LogConfig
+from linkspan.model.logdrivers import LogConfig
 from linkspan.model.sandboxes import Sandbox
 
 

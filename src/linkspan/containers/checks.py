@@ -15,7 +15,7 @@ from linkspan.containers.users import inside
 from linkspan.model.addressing import parse_address
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import InvalidError
-from linkspan.model.logging import check_log_config
+from linkspan.model.logdrivers import check_log_config
 from linkspan.model.names import check_name
 from linkspan.model.requests import EndpointRequest
 

@@ -24,7 +24,7 @@ from linkspan.containers.runtime import Programs
 from linkspan.containers.spec import PATH
 from linkspan.containers.waiting import Incoming, Outgoing
 from linkspan.model.containers import Container, ExecRequest
-from linkspan.model.logging import rotation
+from linkspan.model.logdrivers import rotation
 
 _QUIET = asyncio.subprocess.DEVNULL
 _PIPE = asyncio.subprocess.PIPE

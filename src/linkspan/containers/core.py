@@ -11,8 +11,8 @@ from typing import Any
 
 from linkspan.containers import logs
 from linkspan.containers.archives import Archives
-from linkspan.containers.buildsandboxes import BuildSandboxes
 from linkspan.containers.attach import Attachment, resize
+from linkspan.containers.buildsandboxes import BuildSandboxes
 from linkspan.containers.checks import CONTAINER_MODE, check_container_name, checked
 from linkspan.containers.connecting import Connector
 from linkspan.containers.context import Context
@@ -36,7 +36,7 @@ from linkspan.engine.core import Engine
 from linkspan.engine.ports import Surroundings
 from linkspan.model.containers import Abilities, Container, CreateContainer, Exec, ExecRequest, LogChunk, Status
 from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, NotFoundError, UnimplementedError
-from linkspan.model.logging import LogDriver
+from linkspan.model.logdrivers import LogDriver
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.resources import Resources, RestartPolicy
 from linkspan.tasks import Tasks

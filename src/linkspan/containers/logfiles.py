@@ -17,7 +17,7 @@ from typing import BinaryIO, Self, TypeAlias
 
 from linkspan.containers.layout import Places
 from linkspan.containers.logfile import LONGEST_RECORD, Selection
-from linkspan.model.logging import Rotation
+from linkspan.model.logdrivers import Rotation
 
 HELD = 128 * 1024 * 1024
 """Bytes of deleted files that are kept for a reader that is slower than the writer; the oldest are lost to it then."""

@@ -24,7 +24,7 @@ from linkspan.containers.layout import Places
 from linkspan.containers.logfiles import Trail
 from linkspan.containers.ports import Watch
 from linkspan.containers.register import Life
-from linkspan.model.logging import Rotation, rotation
+from linkspan.model.logdrivers import Rotation, rotation
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 from linkspan.model.addressing import IPAddress, IPInterface, IPNetwork, Version, parse_address, parse_network
 from linkspan.model.config import DEFAULT_POOLS, AddressPool, Config, FirewallBackend
 from linkspan.model.errors import InvalidError
-from linkspan.model.logging import LogConfig, LogDriver, log_driver
+from linkspan.model.logdrivers import LogConfig, LogDriver, log_driver
 from linkspan.model.names import check_link_name
 
 LEVELS = ("debug", "info", "warn", "error", "fatal")

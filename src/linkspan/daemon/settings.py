@@ -11,7 +11,7 @@ from linkspan import __version__
 from linkspan.daemon.options import BY_NAME, CONFIG_FILE, DEFAULT_HOST, OPTIONS, Option, Values
 from linkspan.model.config import Config
 from linkspan.model.errors import InvalidError, NotFoundError
-from linkspan.model.logging import check_log_config
+from linkspan.model.logdrivers import check_log_config
 
 _JSON_NAMES = {str: "a string", bool: "true or false", int: "a number", list: "a list of strings", dict: "an object"}
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from linkspan.model.health import Health, HealthCheck
-from linkspan.model.logging import LogConfig
+from linkspan.model.logdrivers import LogConfig
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.resources import DeviceRequest, Resources, RestartPolicy, Ulimit
 

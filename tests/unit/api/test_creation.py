@@ -237,9 +237,10 @@ def test_what_has_no_effect_is_said() -> None:
     ("host", "said"),
     [
         ({"Runtime": "nope"}, "unknown or invalid runtime name: nope"),
+        ({"LogConfig": {"Type": "foo"}}, 'error looking up logging plugin foo: plugin "foo" not found'),
         (
             {"LogConfig": {"Type": "syslog"}},
-            "failed to initialize logging driver: logger: no log driver named 'syslog' is registered",
+            "logging driver syslog is not supported: expected json-file, local, none",
         ),
         (
             {"StorageOpt": {"size": "1G"}},
@@ -253,8 +254,39 @@ def test_what_is_not_there_is_refused_in_docker_s_words(host: dict[str, Any], sa
     assert caught.value.message == said
 
 
-def test_options_of_the_log_are_said_to_have_no_effect() -> None:
+@pytest.mark.parametrize(
+    ("driver", "options", "ineffective"),
+    [
+        ("json-file", {"max-size": "1m", "max-file": "3", "compress": "false", "mode": "blocking"}, []),
+        ("json-file", {"max-size": "1m", "max-file": "3", "compress": "true", "tag": "x"}, ["compress", "tag"]),
+        ("local", {"mode": "non-blocking", "max-buffer-size": "4m"}, ["max-buffer-size", "mode"]),
+        ("none", {}, []),
+    ],
+)
+def test_only_options_of_the_log_without_effect_are_warned_of(
+    driver: str, options: dict[str, str], ineffective: list[str]
+) -> None:
     body = json.loads(SENT.read_text())
-    body["HostConfig"]["LogConfig"] = {"Type": "json-file", "Config": {"max-size": "1m"}}
+    body["HostConfig"]["LogConfig"] = {"Type": driver, "Config": options}
     said = warnings(parse(json.dumps(body).encode(), ContainerCreate), frozenset())
-    assert said == ["options of log drivers are not supported: ignored"]
+    assert said == [f"the log option {name} has no effect: ignored" for name in ineffective]
+
+
+def test_publishing_everything_takes_a_network_of_its_own() -> None:
+    text = "conflicting options: port publishing and the container type network mode"
+    with pytest.raises(InvalidError, match=text):
+        request(HostConfig={"PublishAllPorts": True, "NetworkMode": "container:x"})
+
+
+def test_what_is_said_of_an_endpoint_reaches_the_request() -> None:
+    settings = {"IPAMConfig": {"LinkLocalIPs": ["169.254.8.9"]}, "DriverOpts": {"a": "b"}}
+    found = request(HostConfig={"NetworkMode": "n1"}, NetworkingConfig={"EndpointsConfig": {"n1": settings}}).endpoints[
+        0
+    ]
+    assert (found.link_local, found.driver_opts) == (("169.254.8.9",), (("a", "b"),))
+
+
+def test_sysctls_of_an_interface_are_refused_rather_than_forgotten() -> None:
+    settings = {"DriverOpts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1"}}
+    with pytest.raises(InvalidError, match="is not supported"):
+        request(HostConfig={"NetworkMode": "n1"}, NetworkingConfig={"EndpointsConfig": {"n1": settings}})

@@ -29,6 +29,8 @@ EXAMPLES = {
     "host-dns": "127.0.0.76",
     "host-gateway-ips": ["192.0.2.8", "2001:db8::8"],
     "log-level": "warn",
+    "log-driver": "local",
+    "log-opts": {"max-size": "10m", "max-file": "3"},
 }
 
 
@@ -40,6 +42,8 @@ def written(tmp_path: Path, content: object) -> Path:
 
 def flags(option: Option, value: Any) -> list[str]:
     """The flags that say what a value of the file says."""
+    if option.json is dict and not option.by_driver:
+        return [f"--{option.flag}={k}={v}" for k, v in value.items()]
     if option.json is dict:
         return [f"--{option.flag}={driver}={k}={v}" for driver, pairs in value.items() for k, v in pairs.items()]
     items = value if option.many else [value]
@@ -145,6 +149,9 @@ def test_any_content_is_settings_or_one_error(
         (["--bridge=none"], "not supported"),
         (["--bridge=a b"], "invalid bridge"),
         (["--log-level=loud"], "invalid logging level: loud"),
+        (["--log-driver=foo"], 'error looking up logging plugin foo: plugin "foo" not found'),
+        (["--log-opt=foo=b"], "failed to set log opts: unknown log opt 'foo' for json-file log driver"),
+        (["--log-opt=max-size=x"], "failed to set log opts: failed to initialize logging driver: invalid size: 'x'"),
         (["--default-gateway=10.1.0.2", "--bip=10.1.0.1/16"], "is not the address of the default bridge"),
         (["--host=tcp://127.0.0.1:2376"], "only to clients with a certificate"),
         (["--host=tcp://127.0.0.1:2376", "--tlsverify", "--tlscert=a"], "--tlsverify needs --tlscacert, --tlskey"),

@@ -30,7 +30,7 @@ from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.spec import MASKED, READ_ONLY
 from linkspan.model.containers import Container, ContainerState, CreateContainer, Exec, Status
 from linkspan.model.health import Condition, Health
-from linkspan.model.logging import LogDriver
+from linkspan.model.logdrivers import LogDriver
 from linkspan.model.networks import Network
 from linkspan.model.requests import EndpointRequest
 from linkspan.model.sandboxes import Sandbox

@@ -21,7 +21,7 @@ from linkspan.containers.inits import find_init
 from linkspan.containers.runtime import find_programs
 from linkspan.model.config import Config
 from linkspan.model.errors import UnavailableError
-from linkspan.model.logging import READABLE, LogConfig, LogDriver
+from linkspan.model.logdrivers import READABLE, LogConfig, LogDriver
 from linkspan.model.networks import Driver
 from linkspan.model.problems import Problem
 
