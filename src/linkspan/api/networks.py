@@ -28,6 +28,7 @@ from linkspan.model.requests import Connect, CreateNetwork, Disconnect, Endpoint
 LIST_FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 IFNAME = "com.docker.network.endpoint.ifname"
+SYSCTLS = "com.docker.network.endpoint.sysctls"
 
 
 async def create(call: Call) -> web.StreamResponse:
@@ -166,16 +167,25 @@ async def disconnect(call: Call) -> web.StreamResponse:
 
 def endpoint_request(network: str, body: EndpointBody) -> EndpointRequest:
     """A wish for an endpoint; what only reports how things are is ignored."""
-    ipam = body.ipam_config or EndpointIpam()
+    ipam, options = body.ipam_config or EndpointIpam(), body.driver_opts or {}
+    if SYSCTLS in options:
+        raise InvalidError(
+            f"driver option {SYSCTLS} is not supported",
+            field="DriverOpts",
+            value=options[SYSCTLS],
+            hint="set it from within the container, or for all interfaces by --sysctl net.ipv4.conf.all.…",
+        )
     return EndpointRequest(
         network,
         ipv4_address=ipam.ipv4_address,
         ipv6_address=ipam.ipv6_address,
         mac_address=body.mac_address,
-        ifname=(body.driver_opts or {}).get(IFNAME, ""),
+        ifname=options.get(IFNAME, ""),
         gw_priority=body.gw_priority,
         aliases=tuple(filter(None, body.aliases or ())),
         links=tuple(body.links or ()),
+        link_local=tuple(ipam.link_local_ips),
+        driver_opts=tuple(options.items()),
     )
 
 

@@ -1,8 +1,9 @@
 """Joining and leaving networks. A container that has a sandbox changes at once, any other at its next start."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from linkspan.containers.checks import CONTAINER_MODE, has_own_network
+from linkspan.containers.checks import CONTAINER_MODE, DEFAULT_NETWORK, has_own_network
 from linkspan.containers.context import Context
 from linkspan.containers.links import parse_link
 from linkspan.containers.register import Life
@@ -20,6 +21,19 @@ class Connector:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+
+    def check(self, endpoints: Iterable[EndpointRequest]) -> None:
+        """`InvalidError`, in Docker's words, for what no network could give, or not the one that is asked."""
+        for endpoint in endpoints:
+            try:
+                self._context.engine.check_endpoint(endpoint)
+            except InvalidError as error:
+                raise InvalidError(
+                    f"invalid config for network {endpoint.network}: invalid endpoint settings:\n{error.message}",
+                    field=error.field,
+                    value=error.value,
+                    hint=error.hint,
+                ) from error
 
     async def connect(self, life: Life, endpoint: EndpointRequest) -> None:
         """Join a network. Raises in Docker's words what cannot be."""
@@ -49,6 +63,9 @@ class Connector:
                     "cannot disconnect container from host network - container was created in host network mode",
                     field="network",
                 )
+            if container.wanted.mode == "none" and name == "none":
+                await self._leave_none(life)
+                return
             place = self._place(container, network) if network is not None else self._named(container, reference)
             if place is None:
                 raise NotFoundError(
@@ -61,6 +78,15 @@ class Connector:
             endpoints = [each for index, each in enumerate(container.wanted.endpoints) if index != place]
             wanted = replace(container.wanted, endpoints=tuple(endpoints))
             await self._context.register.save(life, replace(container, wanted=wanted))
+
+    async def _leave_none(self, life: Life) -> None:
+        """Out of the network `none`: from then on the container can join others, and is like one that has left all."""
+        container, engine = life.container, self._context.engine
+        if container.id in engine.sandboxes:
+            await engine.apply(Disconnect(container.id, "none"))
+        await self._context.register.save(
+            life, replace(container, wanted=replace(container.wanted, mode=DEFAULT_NETWORK))
+        )
 
     async def unlink(self, life: Life, alias: str) -> None:
         """Remove the link with an alias."""

@@ -12,6 +12,7 @@ from linkspan.engine.networks import settle_predefined
 from linkspan.engine.obstacles import obstacles
 from linkspan.engine.ports import Kernel, Store, Surroundings
 from linkspan.engine.preview import Preview
+from linkspan.engine.wishes import check_wish
 from linkspan.engine.worker import Worker, supervised
 from linkspan.model.addressing import VERSIONS
 from linkspan.model.config import AddressPool, Config
@@ -20,7 +21,7 @@ from linkspan.model.errors import InvalidError
 from linkspan.model.events import Event
 from linkspan.model.networks import Network
 from linkspan.model.problems import Problem
-from linkspan.model.requests import Request
+from linkspan.model.requests import EndpointRequest, Request
 from linkspan.model.sandboxes import Sandbox
 from linkspan.model.state import State
 from linkspan.plan.addresses import ula_pool
@@ -108,6 +109,10 @@ class Engine:
     def network(self, reference: str) -> Network:
         """A network by id, name or unique prefix of an id; `NotFoundError` otherwise."""
         return self._worker.state.network(reference)
+
+    def check_endpoint(self, request: EndpointRequest) -> None:
+        """`InvalidError` for a wish that no network could fulfil, or not the one it names, whoever else is there."""
+        check_wish(self._worker.state, request)
 
     def members(self, reference: str) -> Sequence[Sandbox]:
         """The sandboxes connected to a network."""

@@ -1,8 +1,9 @@
 """Decisions about endpoints: joining a sandbox to a network with an address, a hardware address and a name inside."""
 
 from linkspan.engine.decisions import Context, well_typed
-from linkspan.engine.naming import endpoint_links, endpoint_names
-from linkspan.model.addressing import IPAddress, IPInterface, contains, interface, parse_address
+from linkspan.engine.naming import check_scope, endpoint_links, endpoint_names
+from linkspan.engine.wishes import asked_address, link_local
+from linkspan.model.addressing import VERSIONS, IPAddress, IPInterface, interface
 from linkspan.model.errors import ConflictError, ExhaustedError, ForbiddenError, InvalidError
 from linkspan.model.names import check_link_name, check_mac
 from linkspan.model.networks import Driver, Network, Subnet
@@ -23,6 +24,7 @@ def join(context: Context, sandbox: Sandbox, request: EndpointRequest) -> Endpoi
     """The endpoint that connects `sandbox`, which may already have others, to a network."""
     network = context.state.network(request.network)
     _check_joinable(context, sandbox, network)
+    check_scope(network, request)
     return Endpoint(
         id=_new_id(context, sandbox),
         network=network.id,
@@ -34,6 +36,7 @@ def join(context: Context, sandbox: Sandbox, request: EndpointRequest) -> Endpoi
         priority=_priority(request.gw_priority),
         names=endpoint_names(sandbox, network, request.aliases),
         links=endpoint_links(context, network, request),
+        link_local=link_local(request.link_local),
     )
 
 
@@ -92,54 +95,27 @@ def _ifname(sandbox: Sandbox, network: Network, wanted: str) -> str:
 
 def _addresses(context: Context, network: Network, request: EndpointRequest) -> tuple[IPInterface, ...]:
     """One address per family of the network, the static ones where asked for."""
-    wanted = {4: request.ipv4_address, 6: request.ipv6_address}
-    fields = {4: "ipv4_address", 6: "ipv6_address"}
     found: list[IPInterface] = []
-    for version, text in wanted.items():
-        if text and network.predefined:
-            raise InvalidError(
-                "user-specified IP address is supported on user-defined networks only",
-                field=fields[version],
-                value=text,
-            )
-        subnet = next((s for s in network.subnets if s.version == version), None)
-        if text:
-            address = _static(context, network, subnet, text, field=fields[version], version=version)
-        elif subnet is not None:
-            address = _dynamic(context, network, subnet)
-        else:
-            continue
-        assert subnet is not None
-        found.append(interface(address, subnet.prefix.prefixlen))
+    for version in VERSIONS:
+        asked = asked_address(network, request, version)
+        subnet = network.subnet(version)
+        if subnet is not None:
+            address = _dynamic(context, network, subnet) if asked is None else _static(context, network, subnet, asked)
+            found.append(interface(address, subnet.prefix.prefixlen))
     return tuple(found)
 
 
-def _static(
-    context: Context, network: Network, subnet: Subnet | None, text: str, *, field: str, version: int
-) -> IPAddress:
-    address = parse_address(text, field=field)
-    if address.version != version:
-        raise InvalidError(f"invalid {field} {text!r}: not an IPv{version} address", field=field, value=text)
-    if subnet is None or not contains(subnet.prefix, address):
-        subnets = ", ".join(str(s.prefix) for s in network.subnets)
-        raise InvalidError(
-            f"no configured subnet contains IP address {address}",
-            field=field,
-            value=text,
-            hint=f"network {network.name} has {subnets}",
-        )
+def _static(context: Context, network: Network, subnet: Subnet, address: IPAddress) -> IPAddress:
     if int(address) in subnet.reserved():
-        raise ForbiddenError(
-            "Address already in use", field=field, value=text, hint=f"{address} is reserved in {subnet.prefix}"
-        )
+        raise _in_use(address, f"{address} is reserved in {subnet.prefix}")
     if (holder := context.state.holder(network.id, address)) is not None:
-        raise ForbiddenError(
-            "Address already in use",
-            field=field,
-            value=text,
-            hint=f"sandbox {holder.name} has {address} on {network.name}",
-        )
+        raise _in_use(address, f"sandbox {holder.name} has {address} on {network.name}")
     return address
+
+
+def _in_use(address: IPAddress, hint: str) -> ForbiddenError:
+    field = f"ipv{address.version}_address"
+    return ForbiddenError("Address already in use", field=field, value=str(address), hint=hint)
 
 
 def _dynamic(context: Context, network: Network, subnet: Subnet) -> IPAddress:

@@ -32,14 +32,20 @@ def check_domain_name(text: str, *, field: str) -> str:
     return text
 
 
+def check_scope(network: Network, request: EndpointRequest) -> None:
+    """Predefined networks answer no names, so what would be one is refused there, in Docker's words."""
+    for field, given in (("aliases", request.aliases), ("links", request.links)):
+        if given and network.predefined:
+            raise InvalidError(
+                f"network-scoped {field} are only supported for user-defined networks",
+                field=field,
+                value=given[0],
+                hint="connect the containers to a network of their own",
+            )
+
+
 def endpoint_names(sandbox: Sandbox, network: Network, aliases: Sequence[str]) -> tuple[str, ...]:
     """What the sandbox is called on the network, Docker's names in Docker's order; none on predefined networks."""
-    if aliases and network.predefined:
-        raise InvalidError(
-            "network-scoped aliases are only supported for user-defined networks",
-            field="aliases",
-            value=aliases[0],
-        )
     if not network.answers_names:
         return ()
     checked = [check_domain_name(alias, field="aliases") for alias in aliases]
@@ -62,13 +68,6 @@ def _distinct(names: Iterable[str]) -> tuple[str, ...]:
 
 def endpoint_links(context: Context, network: Network, request: EndpointRequest) -> tuple[Link, ...]:
     """The links of a request. What one leads to is looked up when it is asked for, so it need not exist (Docker's)."""
-    if request.links and network.predefined:
-        raise InvalidError(
-            "network-scoped links are only supported for user-defined networks",
-            field="links",
-            value=request.links[0],
-            hint="give the sandbox an entry in /etc/hosts, or connect both to a network of their own",
-        )
     return tuple(_link(context, network, text) for text in request.links)
 
 

@@ -10,6 +10,7 @@ from linkspan.engine.publishing import publish, unpublish
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
 from linkspan.model.events import Event
 from linkspan.model.names import check_name
+from linkspan.model.networks import Driver, Network
 from linkspan.model.requests import (
     Connect,
     CreateSandbox,
@@ -156,6 +157,8 @@ def disconnect(context: Context, request: Disconnect) -> Decision[Sandbox]:
             field="network",
             value=network.name,
         )
+    if sandbox.mode is Mode.NONE and network.driver is Driver.NULL:
+        return _leave_none(context, sandbox, network)
     endpoint = sandbox.endpoint(network.id)
     if endpoint is None:
         raise NotFoundError(
@@ -165,6 +168,14 @@ def disconnect(context: Context, request: Disconnect) -> Decision[Sandbox]:
     return Decision(
         Change(sandboxes={sandbox.id: changed}), changed, (_endpoint_event(context, "disconnect", sandbox, endpoint),)
     )
+
+
+def _leave_none(context: Context, sandbox: Sandbox, network: Network) -> Decision[Sandbox]:
+    """Out of the network `none`, after which a sandbox can join others, as in Docker."""
+    changed = replace(sandbox, mode=Mode.BRIDGE)
+    attributes = {"name": network.name, "type": str(network.driver), "container": sandbox.id}
+    event = context.event("network", "disconnect", network.id, **attributes)
+    return Decision(Change(sandboxes={sandbox.id: changed}), changed, (event,))
 
 
 def publish_ports(context: Context, request: Publish) -> Decision[Sandbox]:

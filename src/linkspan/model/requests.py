@@ -82,7 +82,8 @@ class EndpointRequest:
 
     `aliases` are more names of the sandbox on this network (`*.web` stands for every name below `web`); `links` are
     names that only the sandbox itself knows, Docker's `--link`: `<name on the network>:<alias>`, or the name alone.
-    Both need a user-defined network.
+    Both need a user-defined network. `link_local` are more addresses of the interface, valid on its link alone.
+    `driver_opts` are what a client said, kept to be shown: those that mean something have fields of their own.
     """
 
     network: str
@@ -93,6 +94,8 @@ class EndpointRequest:
     gw_priority: int = 0
     aliases: Sequence[str] = ()
     links: Sequence[str] = ()
+    link_local: Sequence[str] = ()
+    driver_opts: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Endpoint:
     `ifname` is its name inside (`eth0`), `mac` its hardware address; `priority` decides which network gives the
     default route (higher wins). `names` are what the sandbox is called on the network, in Docker's order: its name, its
     aliases, the first 12 digits of its id, its host name; none on a network that answers no names. `links` are the
-    names that it alone knows.
+    names that it alone knows. `link_local` are addresses of its link alone, besides those of the network.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Endpoint:
     priority: int = 0
     names: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    link_local: tuple[IPInterface, ...] = ()
 
     @property
     def host_ifname(self) -> str:

@@ -248,11 +248,12 @@ class Planner:
         )
         yield Up(HOST, endpoint.host_ifname)
         yield Up(sandbox.id, endpoint.ifname)
+        addresses = (*endpoint.addresses, *endpoint.link_local)
+        yield from (Address(sandbox.id, endpoint.ifname, address) for address in addresses)
+        if any(address.version == 6 for address in addresses):
+            # Namespaces are made with IPv6 off by default, as Docker leaves interfaces of IPv4-only networks.
+            yield Sysctl(sandbox.id, f"net.ipv6.conf.{endpoint.ifname}.disable_ipv6", "0", endpoint.ifname)
         for address in endpoint.addresses:
-            yield Address(sandbox.id, endpoint.ifname, address)
-            if address.version == 6:
-                # Namespaces are made with IPv6 off by default, as Docker leaves interfaces of IPv4-only networks.
-                yield Sysctl(sandbox.id, f"net.ipv6.conf.{endpoint.ifname}.disable_ipv6", "0", endpoint.ifname)
             if not network.internal and bridge.masquerade:
                 # Without masquerading, replies from the world come to this very address.
                 yield from self.firewall.guard(Guard(bridge.name, address.ip, owner))

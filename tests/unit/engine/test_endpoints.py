@@ -1,10 +1,12 @@
 """How a sandbox joins a network: addresses, hardware addresses, names inside, and limits."""
 
+import re
 from itertools import chain, repeat
 
 import pytest
 
 from linkspan.engine.endpoints import BRIDGE_PORTS
+from linkspan.engine.wishes import check_wish
 from linkspan.model.errors import (
     ConflictError,
     ExhaustedError,
@@ -234,3 +236,56 @@ def test_two_pairs_never_get_one_name_on_the_host() -> None:
     sandbox = scene.do(CreateSandbox("x", networks=["n", "bridge"]))
     assert [endpoint.host_ifname for endpoint in sandbox.endpoints] == ["vethfffffff", "vetheeeeeee"]
     assert ENGINE_ID not in sandbox.id
+
+
+@pytest.mark.parametrize(
+    ("wish", "text"),
+    [
+        (EndpointRequest("n", ipv4_address="bad"), "invalid ipv4_address 'bad'"),
+        (EndpointRequest("n", ipv6_address="10.1.0.9"), "not an IPv6 address"),
+        (EndpointRequest("n", ipv4_address="10.9.0.9"), "no configured subnet contains IP address 10.9.0.9"),
+        (EndpointRequest("n", ipv6_address="fd00::9"), "no configured subnet contains IP address fd00::9"),
+        (EndpointRequest("bridge", ipv4_address="172.17.0.9"), "supported on user-defined networks only"),
+        (
+            EndpointRequest("bridge", aliases=["x"]),
+            "network-scoped aliases are only supported for user-defined networks",
+        ),
+        (EndpointRequest("bridge", links=["x"]), "network-scoped links are only supported for user-defined networks"),
+        (EndpointRequest("later", ipv4_address="bad"), "invalid ipv4_address 'bad'"),
+        (EndpointRequest("later", mac_address="01:00:00:00:00:01"), "not a unicast hardware address"),
+        (EndpointRequest("later", aliases=["a b"]), "invalid aliases 'a b'"),
+        (EndpointRequest("later", ifname="a/b"), "invalid ifname 'a/b'"),
+        (EndpointRequest("later", link_local=["1.2.3.4"]), "invalid link-local IP address: 1.2.3.4"),
+    ],
+)
+def test_what_no_network_could_give_is_known_before_there_is_a_sandbox(
+    scene: Scene, wish: EndpointRequest, text: str
+) -> None:
+    with pytest.raises(InvalidError, match=re.escape(text)):
+        check_wish(scene.state, wish)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        EndpointRequest("n", ipv4_address="10.1.0.1"),  # the gateway's: somebody else's, until joining finds it so
+        EndpointRequest("later", ipv4_address="10.9.0.9"),
+        EndpointRequest("host"),
+        EndpointRequest("bridge"),
+    ],
+)
+def test_what_others_may_change_is_left_to_joining(scene: Scene, wish: EndpointRequest) -> None:
+    check_wish(scene.state, wish)
+
+
+def test_an_interface_can_have_addresses_of_its_link(scene: Scene) -> None:
+    wish = EndpointRequest("n", link_local=["169.254.8.9", "fe80::8"])
+    (endpoint,) = scene.do(CreateSandbox("x", networks=[wish])).endpoints
+    assert [str(address) for address in endpoint.link_local] == ["169.254.8.9/16", "fe80::8/64"]
+    assert endpoint.address(4) is not None and endpoint.address(6) is None
+
+
+def test_who_leaves_the_network_none_can_join_others(scene: Scene) -> None:
+    scene.do(CreateSandbox("x", mode="none"))
+    scene.do(Disconnect("x", "none"))
+    assert addresses(scene.do(Connect("x", "n"))) == ["10.1.0.2/24"]
