@@ -1,9 +1,9 @@
 """The real imports of the package, read from its syntax trees: what architecture tests and the picture rest on."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +22,11 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.path.read_text(), str(self.path))
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree."""
+        return tuple(ast.walk(self.tree))
+
     @property
     def room(self) -> str:
         """`kernel` for `linkspan.kernel.links`, `wiring` for `linkspan.wiring`, `linkspan` for the front door."""
@@ -30,22 +35,22 @@ class Module:
     @cached_property
     def imported(self) -> frozenset[str]:
         """The full names of what is imported, as written: modules, and members of modules."""
-        return frozenset(full for _, full in _imports(self.tree))
+        return frozenset(full for _, full in _imports(self.nodes))
 
     @cached_property
     def names(self) -> dict[str, str]:
         """The full name behind each imported local name."""
-        return dict(_imports(self.tree))
+        return dict(_imports(self.nodes))
 
     @cached_property
     def used(self) -> frozenset[str]:
         """What is imported, and every attribute reached through it: `os.setns` for `import os as o; o.setns(fd)`."""
-        return self.imported | {full for node in ast.walk(self.tree) if (full := _resolve(node, self.names))}
+        return self.imported | {full for node in self.nodes if (full := _resolve(node, self.names))}
 
 
-def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
     """(local name, full name) of each import."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.asname or alias.name, alias.name
@@ -64,8 +69,9 @@ def _resolve(node: ast.AST, names: Mapping[str, str]) -> str | None:
     return ".".join([names.get(node.id, ""), *reversed(parts)]) if node.id in names else None
 
 
-def modules() -> dict[str, Module]:
-    """Every module of the package by its name."""
+@cache
+def modules() -> Mapping[str, Module]:
+    """Every module of the package by its name. Each is read once, whoever asks."""
     found = {}
     for path in sorted((SOURCE / PACKAGE).rglob("*.py")):
         parts = path.relative_to(SOURCE).with_suffix("").parts

@@ -175,6 +175,17 @@ class DockerMachine:
             self.docker_command(*words, env=env), self.site.namespace, stdin=pipe, stdout=pipe, stderr=pipe
         )
 
+    async def until_said(self, container: str, *lines: str) -> None:
+        """Wait until a container has written some lines, to whichever of its outputs."""
+        async with asyncio.timeout(PATIENCE):
+            while not set(lines) <= set((await self._said(container)).splitlines()):  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
+
+    async def _said(self, container: str) -> str:
+        log = await self.docker("logs", container)
+        assert log.status == 0, log.err
+        return f"{log.out}\n{log.err}"
+
     async def create(self, name: str, *argv: str, **fields: Any) -> str:
         """A container with our root file system; the docker command has no words for that."""
         body = {"Rootfs": str(self.rootfs), "Cmd": list(argv), **fields}

@@ -16,7 +16,7 @@ from linkspan.api.routes import ROUTES
 from tests.clients.shared import SharedMachine
 from tests.unit.api.test_any_request import BODIES, ENDLESS, MEANT, Shot, shots, typed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 FAR = ("/images/create", "/images/{id:.+}/push", "/distribution/{id:.+}/json", "/auth", "/build")
 """What would ask registries, which are not there."""

@@ -22,7 +22,6 @@ def version() -> str:
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(180),
     pytest.mark.skipif(not version().startswith("1."), reason=f"docker-compose 1 is not here, but {version()}"),
 ]
 
@@ -147,6 +146,7 @@ def test_a_second_up_changes_nothing(project: Project) -> None:
 
 
 def test_logs_have_the_names_of_their_services(project: Project) -> None:
+    project.shared.wait(project.shared.machine.until_said("proj_cli_1", "hello from db"))
     assert re.search(r"^cli_1 +\| hello from db$", project.done("logs", "--no-color"), re.MULTILINE)
     assert project.done("logs", "--no-color", "--tail", "1", "db").endswith("db_1   | db-started")
 
@@ -199,11 +199,12 @@ def test_one_off_runs_leave_nothing(project: Project) -> None:
 
 
 def test_a_service_is_stopped_started_and_restarted(project: Project) -> None:
-    project.done("stop", "-t", "1", "web")
+    project.done("stop", "-t", "30", "web")
     assert re.search(r"proj_web_1 .* Exit 0", project.done("ps"))
     project.done("start", "web")
-    project.done("restart", "-t", "1", "web")
-    assert project.done("exec", "-T", "cli", "wget", "-qO-", "http://web/") == "nginx serves"
+    project.done("restart", "-t", "30", "web")
+    fetch = "until wget -qO- http://web/ 2>/dev/null; do sleep 0.1; done"
+    assert project.done("exec", "-T", "cli", "sh", "-c", fetch) == "nginx serves"
     project.done("pause", "cli")
     assert "Paused" in project.done("ps")
     project.done("unpause", "cli")

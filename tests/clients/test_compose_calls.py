@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.shared import SharedMachine
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 PROJECT = {"com.docker.compose.project": "p"}
 FILTER = quote(json.dumps({"label": {"com.docker.compose.project=p": True}}))

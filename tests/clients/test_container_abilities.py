@@ -120,9 +120,11 @@ async def test_policies_outlive_the_daemon(machine: DockerMachine) -> None:
 
 async def test_health_is_shown_filtered_and_told(machine: DockerMachine) -> None:
     await served(machine)
-    check = ("--health-cmd", "echo looking; test -e /well", "--health-interval", "500ms", "--health-retries", "2")
+    looking = "until test -e /begin; do sleep 0.05; done; echo looking; test -e /well"
+    check = ("--health-cmd", looking, "--health-interval", "100ms", "--health-retries", "2")
     await done(machine, "run", "-d", "--name", "web", *check, "busybox", "sleep", "1000")
     assert "(health: starting)" in await done(machine, "ps", "--format", "{{.Status}}")
+    await done(machine, "exec", "web", "touch", "/begin")
     await until(machine, "{{.State.Health.Status}}", "web", lambda text: text == "unhealthy")
     await done(machine, "exec", "web", "touch", "/well")
     await until(machine, "{{.State.Health.Status}}", "web", lambda text: text == "healthy")

@@ -18,7 +18,6 @@ from tests.support.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(120),
     pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),
 ]
 
@@ -139,11 +138,14 @@ async def test_a_build_ends_with_the_daemon_also_when_that_is_killed(machine: Do
     await machine.docker("load", stdin=archive([(busybox(), ["busybox:latest"])]))
     building = await machine.start_docker("build", "-", env={"DOCKER_BUILDKIT": "0"})
     assert building.stdin is not None and building.stdout is not None
-    building.stdin.write(b"FROM busybox\nRUN echo begun; exec sleep 98761\n")
+    seconds = b"%d" % (1_000_000 + os.getpid())  # a number that no other sleeps for
+    building.stdin.write(b"FROM busybox\nRUN echo begun; exec sleep %s\n" % seconds)
     building.stdin.close()
     await until(building.stdout, b"begun\n")
     async with asyncio.timeout(PATIENCE):
-        (step,) = await asyncio.to_thread(processes, b"sleep\x0098761\0")
+        while not (found := await asyncio.to_thread(processes, b"sleep\0%s\0" % seconds)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        (step,) = found
         daemon.signal(signal.SIGKILL)
         assert await building.wait() != 0
         await asyncio.to_thread(ended, step)

@@ -12,7 +12,7 @@ import pytest
 from tests.clients.shared import SharedMachine, line
 from tests.support.images import Entry, layer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 ID = "[0-9a-f]{64}"
 SHORT = "[0-9a-f]{12}"
 
@@ -104,6 +104,7 @@ def test_what_runs_is_looked_at_and_changed(shared: SharedMachine) -> None:
     shared.done(
         "run", "-d", "--name", "looked", "-p", "18090:80", "busybox", "sh", "-c", "echo out; echo err >&2; sleep 99"
     )
+    shared.wait(shared.machine.until_said("looked", "out", "err"))
     shared.play(
         [
             line("logs looked", "out", err="err"),

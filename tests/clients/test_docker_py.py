@@ -18,7 +18,6 @@ from tests.support.images import archive, busybox
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(60),
     # docker-py leaves sockets to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

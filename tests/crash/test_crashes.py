@@ -33,7 +33,7 @@ from tests.support.packets import Site, bound
 from tests.support.patience import PATIENCE, SHORT
 from tests.support.world import IPTABLES_NAT, NFTABLES, Variant
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 STEADY = (
     CreateNetwork("steady", ipv6=True, subnets=["10.5.0.0/24", "fd05::/64"]),

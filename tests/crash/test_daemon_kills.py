@@ -17,7 +17,7 @@ from tests.support.daemon_hosts import DaemonHost, daemon_host
 from tests.support.listing import listing
 from tests.support.workers import Tally, Worker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 FIRST, ROUNDS = (int(os.environ.get(name, usual)) for name, usual in (("LINKSPAN_SEED", 1), ("LINKSPAN_ROUNDS", 4)))
 KILLS = 50

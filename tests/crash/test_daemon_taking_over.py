@@ -24,7 +24,7 @@ from tests.support.fork_server import PHASES
 from tests.support.inventory import Json
 from tests.support.patience import PATIENCE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 GATED = ("sh", "-c", "read line </gate/pipe; echo last words; exit 7")
 """Ends once somebody writes to a pipe of the host."""

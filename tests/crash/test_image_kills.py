@@ -14,7 +14,7 @@ from tests.support.images import archive, busybox
 from tests.support.patience import PATIENCE
 from tests.support.registry import registry
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 KILLS = 8
 LONGEST = 0.5

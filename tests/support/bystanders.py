@@ -15,14 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tests.support.packets import Site, bound
+from tests.support.packets import Site, bound, retransmissions
 from tests.support.patience import PATIENCE
 
 PORT = 9000
 _PACE, _LATE = 0.003, 1.0
 _REPORT = struct.Struct("=QQQ")
-_TOTAL_RETRANSMISSIONS = 100
-"""Where `tcpi_total_retrans` stands in `struct tcp_info` of linux/tcp.h."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +122,7 @@ class Talk:
     @property
     def retransmitted(self) -> int:
         """Segments that TCP had to send again, on either side."""
-        total = 0
-        for side in (self._stream, self._accepted):
-            info = side.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-            total += struct.unpack_from("=I", info, _TOTAL_RETRANSMISSIONS)[0]
-        return total
+        return retransmissions(self._stream) + retransmissions(self._accepted)
 
     def round(self) -> None:
         """One exchange on each path."""

@@ -7,6 +7,7 @@ client. A server answers each connection or datagram with its own name and the c
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
@@ -22,6 +23,10 @@ Value = TypeVar("Value")
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+_TOTAL_RETRANSMISSIONS = 100
+"""Where `tcpi_total_retrans` stands in `struct tcp_info` of linux/tcp.h."""
 
 
 class Site(Place):
@@ -58,6 +63,13 @@ class Site(Place):
     def setting(self, name: str) -> str:
         """Read a kernel setting of the namespace."""
         return self.visit(lambda: Path("/proc/sys", *name.split(".")).read_text().strip())
+
+
+def retransmissions(side: socket.socket) -> int:
+    """Segments that TCP had to send again."""
+    info = side.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    count: int = struct.unpack_from("=I", info, _TOTAL_RETRANSMISSIONS)[0]
+    return count
 
 
 def bound(site: Site, address: str, port: int, protocol: str = "tcp") -> socket.socket:
@@ -140,7 +152,7 @@ async def silent(site: Site, address: object, port: int, protocol: str = "tcp", 
 
 async def pings(site: Site, address: object) -> bool:
     """Whether an echo request is answered in good time."""
-    return await site.succeeds("ping", "-n", "-c", "1", "-W", str(int(PATIENCE)), str(address))
+    return await site.succeeds("ping", "-n", "-c", "1", "-W", str(PATIENCE), str(address))
 
 
 async def no_ping(site: Site, address: object) -> bool:

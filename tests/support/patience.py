@@ -1,7 +1,7 @@
 """How long a test waits for what must come.
 
 Such a limit is there to end a test that would hang, and says nothing about how fast anything is: it has to hold on a
-machine that is busy with much else. Below pytest's own (see pyproject.toml), so that it is the test that says where.
+machine that is busy with much else. Far below pytest's own (see pyproject.toml), so that the test says where.
 """
 
 PATIENCE = 30.0

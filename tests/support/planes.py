@@ -349,15 +349,20 @@ async def _udp_server(ways: Ways) -> None:
             loop.call_later(ANSWERING, server.sendto, data, client)
 
 
-async def a_second() -> float:
-    """The second in which a process is to be back, or what it is on a machine that is too busy for that.
+async def is_within_a_second(took: float) -> bool:
+    """Whether a process that was back after so many seconds was in time, or as late as all are on a machine so busy.
 
     The program itself takes 0.13 s of the processor to start, so a machine with nothing else to do needs 0.2.
     """
-    began = time.monotonic()
-    process = await spawn((sys.executable, "-c", "import linkspan.daemon.dataplane"), None)
-    assert await process.wait() == 0
-    return max(1.0, 3 * (time.monotonic() - began))
+    limit = 1.0
+    for _ in range(3):
+        if took < limit:
+            return True
+        began = time.monotonic()
+        process = await spawn((sys.executable, "-c", "import linkspan.daemon.dataplane"), None)
+        assert await process.wait() == 0
+        limit = max(limit, 3 * (time.monotonic() - began))
+    return took < limit
 
 
 async def doomed_daemon(host: PlaneHost) -> Process:

@@ -156,7 +156,7 @@ def test_model_and_plan_do_no_input_or_output(name: str) -> None:
 
 
 def _impure_calls(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             yield node.func.id
 
@@ -167,7 +167,7 @@ def test_model_and_plan_do_not_look_at_the_clock() -> None:
         f"{module.name}:{node.lineno}"
         for module in MODULES.values()
         if module.room in PURE_ROOMS
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Attribute) and node.attr in clocks
     ]
     assert not wrong, f"{wrong}; the time is an argument"
@@ -228,7 +228,7 @@ def test_functions_are_short() -> None:
 
 
 def _functions(module: Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield (node.end_lineno or node.lineno) - node.lineno + 1, f"{module.name}.{node.name}"
 

@@ -241,7 +241,6 @@ def test_a_strangers_interface_is_named_and_left_alone(machine: Machine) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_the_1024th_port_of_a_bridge_is_refused(machine: Machine) -> None:
     pairs = [replace(veth(n), where=ONE, peer=f"eth{n}", owner=veth(1).owner) for n in range(1024)]
     machine.add(bridge(), Namespace(ONE), *pairs[:-1])

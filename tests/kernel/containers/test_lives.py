@@ -24,7 +24,7 @@ IGNORES_TERM = ("sh", "-c", "trap '' TERM; echo ready; while true; do sleep 1000
 
 
 async def test_the_network_is_complete_at_the_first_instruction(place: ContainerHost) -> None:
-    text = await place.output("sh", "-c", "ip -4 address show eth0; ip route; ping -c 1 -w 5 172.17.0.1 && echo pong")
+    text = await place.output("sh", "-c", "ip -4 address show eth0; ip route; ping -c 1 -w 30 172.17.0.1 && echo pong")
     assert "172.17.0.2/16" in text and "default via 172.17.0.1" in text and "pong" in text
 
 

@@ -45,15 +45,16 @@ async def test_what_runs_goes_on_and_is_taken_over(place: ContainerHost) -> None
 
 
 async def test_an_exit_status_is_not_lost_while_nobody_looks(place: ContainerHost) -> None:
-    container = await place.run("sh", "-c", "read line; echo written; exit 5", name="web", open_stdin=True)
+    last_words = "trap 'echo written; exit 5' TERM; echo ready; while true; do sleep 1000 & wait; done"
+    container = await place.run("sh", "-c", last_words, name="web")
+    await place.until_written("web", "ready")
     monitor = monitor_of(place, container.id)
-    streams = await place.containers.attach("web", stdin=True)
-    await streams.write(b"go\n")
     await place.close()
+    os.kill(container.state.pid, signal.SIGTERM)
     await gone(monitor)
     await place.open()
     assert (await asyncio.wait_for(place.containers.wait("web"), PATIENCE))[0] == 5
-    assert await place.log("web") == [(1, b"written\n")]
+    assert await place.log("web") == [(1, b"ready\n"), (1, b"written\n")]
 
 
 async def test_a_restart_of_the_machine_ends_everything(place: ContainerHost) -> None:

@@ -21,10 +21,10 @@ from tests.support.planes import (
     ZONE,
     PlaneHost,
     Sockets,
-    a_second,
     close,
     doomed_daemon,
     inodes,
+    is_within_a_second,
     port,
     traffic,
     wanted,
@@ -108,7 +108,6 @@ async def test_an_old_process_retires_by_itself_when_the_upgrade_was_broken_off(
 async def test_a_killed_process_is_back_within_a_second_with_the_same_sockets(host: PlaneHost) -> None:
     published = port(TCP_PORT, relay=7000)
     sockets = {**host.bind(published), ZONE: [], ENTRY: []}
-    limit = await a_second()
     async with host.daemon() as plane:
         plane.wanted = lambda: wanted(sockets)
         await plane.change(list(sockets.items()), ())
@@ -118,7 +117,7 @@ async def test_a_killed_process_is_back_within_a_second_with_the_same_sockets(ho
             os.kill(host.pid, signal.SIGKILL)
             # The connection waits in the queue of the socket, which is the daemon's as well.
             assert await ask(host.site, PUBLISHED, TCP_PORT) == "web 127.0.0.1"
-            assert time.monotonic() - killed < limit
+            assert await is_within_a_second(time.monotonic() - killed)
         held = await plane.take()
         assert inodes(held[published.key][1]) == inodes(sockets[published])
         assert (await plane.stats()).services == {"port": 1, "zone": 1, "name": 1}
@@ -149,9 +148,10 @@ async def test_a_process_that_gets_stuck_is_ended_and_the_change_it_kept_waiting
         assert stuck is not None
         os.kill(stuck, signal.SIGSTOP)
         await plane.change(list(sockets.items()), ())
+        monkeypatch.undo()  # the next one is not to be taken for stuck because the machine is busy
         await host.gone(stuck)
-        assert host.pid not in (None, stuck)
         assert (await plane.stats()).services
+        assert host.pid not in (None, stuck)
     close(sockets)
 
 

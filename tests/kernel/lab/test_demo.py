@@ -14,7 +14,7 @@ import pytest
 from tests.kernel.lab.test_hosts import mounts
 from tests.support.container_hosts import CGROUPS, names
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

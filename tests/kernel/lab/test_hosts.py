@@ -10,6 +10,7 @@ import pytest
 from linkspan.engine.ports import Process
 from linkspan.lab.hosts import Lab, lab
 from linkspan.wiring import open_kernel
+from tests.support.patience import PATIENCE, SHORT
 
 
 @pytest.fixture(autouse=True)
@@ -17,8 +18,8 @@ def _private_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-def ping(address: object) -> tuple[str, ...]:
-    return ("ping", "-c", "1", "-W", "2", str(address))
+def ping(address: object, patience: float = PATIENCE) -> tuple[str, ...]:
+    return ("ping", "-c", "1", "-W", str(patience), str(address))
 
 
 def test_hosts_reach_each_other_in_both_families() -> None:
@@ -55,7 +56,7 @@ def test_two_labs_do_not_meet() -> None:
     async def scenario() -> None:
         async with lab(open_kernel) as one, lab(open_kernel, neighbours=()) as other:
             assert one.machine.v4 == other.machine.v4
-            assert not await other.machine.succeeds(*ping(one.neighbour.v4))
+            assert not await other.machine.succeeds(*ping(one.neighbour.v4, SHORT))
 
     asyncio.run(scenario())
 

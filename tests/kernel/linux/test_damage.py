@@ -71,7 +71,7 @@ def test_damage_is_seen_and_repaired(machine: LinuxMachine, where: str, command:
     assert difference
     machine.apply(*difference)
     assert machine.difference(WHOLE) == ()
-    machine.run("ping -q -c 1 -W 2 172.17.0.4 && ping -q -c 1 -W 2 fd00::4", ONE)
+    machine.run("ping -q -c 1 -W 30 172.17.0.4 && ping -q -c 1 -W 30 fd00::4", ONE)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from linkspan.daemon import supervision
 from linkspan.daemon.listening import listeners
 from linkspan.daemon.options import Values
 from linkspan.daemon.supervision import notify, pid_file
@@ -95,8 +96,8 @@ def test_the_pid_file_goes_with_the_daemon(tmp_path: Path) -> None:
     assert not (tmp_path / "pid").exists()
 
 
-@pytest.mark.slow
-def test_a_living_process_keeps_its_pid_file(tmp_path: Path) -> None:
+def test_a_living_process_keeps_its_pid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "_PAUSE", 0.001)
     (tmp_path / "pid").write_text("1")
     with pytest.raises(ConflictError, match="process with PID 1 is still running"), pid_file(tmp_path / "pid"):
         pass

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from linkspan.dataplane.relay import Relay
+from linkspan.dataplane.relay import Relay, tcp
 from linkspan.dataplane.relay.overload import QUIET_SECONDS, Overload
 from linkspan.dataplane.relay.poller import Handler, Poller
 from tests.support.patience import PATIENCE
@@ -29,9 +29,12 @@ class Shortage:
         return make_socket(namespace, family, kind)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EIO])
-def test_a_client_waits_until_there_are_sockets_again(error: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_waits_until_there_are_sockets_again(
+    error: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "PAUSE_SECONDS", 0.01)
+
     async def story() -> bytes:
         loop = asyncio.get_running_loop()
         with bound(socket.SOCK_STREAM) as server:
