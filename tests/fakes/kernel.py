@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from linkspan.engine.ports import Process, Stream
-from linkspan.model.addressing import IPAddress
+from linkspan.model.addressing import IPAddress, IPNetwork
 from linkspan.model.dataplane import Load, NameEntry, Resolver, Service, Step, Trace
 from linkspan.model.errors import NotFoundError, UnavailableError, UnservedError
 from linkspan.model.ports import Protocol
 from linkspan.plan.objects import (
+    Address,
     Bridge,
     IptablesChain,
     IptablesRule,
@@ -140,6 +141,12 @@ class FakeKernel:
         """The `facts` field."""
         await asyncio.sleep(0)
         return self.facts
+
+    async def occupied(self) -> Sequence[IPNetwork]:
+        """Those of the `facts` field, and the routes of the bridges that there are."""
+        await asyncio.sleep(0)
+        own = [item.interface.network for item in self.objects.values() if isinstance(item, Address) and not item.where]
+        return (*own, *self.facts.occupied)
 
     async def foreign_chains(self) -> Sequence[ForeignChain]:
         """The `chains` field."""

@@ -180,8 +180,7 @@ def _check_free(context: Context, prefix: IPNetwork) -> None:
 
 def _from_pools(context: Context, version: Version, asked: SubnetRequest) -> Subnet:
     networks = [subnet.prefix for network in context.state.networks.values() for subnet in network.subnets]
-    resolvers = [_single(address) for address in context.facts.resolvers]
-    prefix = choose_subnet(context.pools, [*networks, *context.facts.routes, *resolvers], version)
+    prefix = choose_subnet(context.pools, [*networks, *context.facts.occupied], version)
     if prefix is None:
         raise ExhaustedError(
             "all predefined address pools have been fully subnetted",
@@ -189,10 +188,6 @@ def _from_pools(context: Context, version: Version, asked: SubnetRequest) -> Sub
             hint="remove unused networks, name a subnet, or configure more default address pools",
         )
     return _explicit(asked, prefix)
-
-
-def _single(address: IPAddress) -> IPNetwork:
-    return parse_network(f"{address}/{address.max_prefixlen}", field="resolver")
 
 
 def _explicit(asked: SubnetRequest, prefix: IPNetwork) -> Subnet:

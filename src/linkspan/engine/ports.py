@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias
 
+from linkspan.model.addressing import IPNetwork
 from linkspan.model.dataplane import Load, Trace
 from linkspan.model.state import Change, State
 from linkspan.plan.objects import KernelObject
@@ -34,6 +35,10 @@ class Kernel(Protocol):
 
     async def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges of the host, as they are now."""
+        ...
+
+    async def occupied(self) -> Sequence[IPNetwork]:
+        """What a new network must not overlap, as it is now: `HostFacts.occupied`, and our own bridges' routes."""
         ...
 
     async def foreign_chains(self) -> Sequence[ForeignChain]:

@@ -147,7 +147,7 @@ class Worker:
     async def _handle(self, batch: list[Job], *, repaired: bool = False) -> None:
         """Decide and carry out several requests together."""
         if any(isinstance(job.request, CreateNetwork) for job in batch):
-            self._context = self._context.on(await self._kernel.host_facts())
+            await self._look_for_room()
         accepted: list[tuple[Job, Decision[Any]]] = []
         refused: list[tuple[Job, LinkspanError]] = []
         change = Change()
@@ -171,6 +171,14 @@ class Worker:
         self._conclude(accepted)
         for job, reason in refused:
             job.fail(reason)
+
+    async def _look_for_room(self) -> None:
+        """What a new network must not overlap. Our own bridges are told from others by their prefixes: to read their
+        marks takes the longer the more there are.
+        """
+        own = {subnet.prefix for network in self.state.networks.values() for subnet in network.subnets}
+        others = tuple(prefix for prefix in await self._kernel.occupied() if prefix not in own)
+        self._context = self._context.on(replace(self._context.facts, occupied=others))
 
     def _decide(self, job: Job) -> Decision[Any] | None:
         """The decision on one request; None when it is only planned, and answered with that."""

@@ -1,8 +1,8 @@
 """What decisions about addresses and ports have to respect on this host."""
 
 import socket
-from collections.abc import Iterator
-from ipaddress import IPv4Address, ip_address
+from collections.abc import Collection
+from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 
 from linkspan.kernel import files, rtnl
@@ -30,8 +30,7 @@ def host_facts(netlink: Socket, engine: str) -> HostFacts:
     """The host as it is now. Called on the kernel thread: /proc/sys shows the namespace of its reader."""
     first, last = (int(number) for number in files.read(f"{_PORTS}/ip_local_port_range").split())
     return HostFacts(
-        routes=tuple(_on_link_routes(netlink, engine)),
-        resolvers=_resolvers(),
+        occupied=occupied(netlink, _bridges(netlink, engine)),
         ephemeral=PortRange(first, last),
         reserved=parse_port_list(files.read(f"{_PORTS}/ip_local_reserved_ports")),
         bridge_netfilter=all(_read(path).strip() == "1" for path in _BRIDGE_NETFILTER),
@@ -60,13 +59,18 @@ def _has_sctp() -> bool:
     return True
 
 
-def _on_link_routes(netlink: Socket, engine: str) -> Iterator[IPNetwork]:
-    """IPv4 on-link prefixes of the main table, except those of the engine's own bridges."""
+def _bridges(netlink: Socket, engine: str) -> set[int]:
+    """The engine's own, by index."""
     bridges = (rtnl.parse_link(body) for body in netlink.dump(rtnl.list_links(kind="bridge")))
-    ours = {bridge.ifindex for bridge in bridges if mark_engine(bridge.alias) == engine}
+    return {bridge.ifindex for bridge in bridges if mark_engine(bridge.alias) == engine}
+
+
+def occupied(netlink: Socket, besides: Collection[int] = ()) -> tuple[IPNetwork, ...]:
+    """IPv4 on-link prefixes of the main table, but for those of the links `besides`, and the name servers."""
     routes = (rtnl.parse_route(body) for body in netlink.dump(rtnl.list_routes(4)))
     on_link = (route for route in routes if route and route.on_link and route.destination.prefixlen)
-    yield from dict.fromkeys(route.destination for route in on_link if route.ifindex not in ours)
+    prefixes = [route.destination for route in on_link if route.ifindex not in besides]
+    return tuple(dict.fromkeys([*prefixes, *map(ip_network, _resolvers())]))
 
 
 def _resolvers() -> tuple[IPAddress, ...]:

@@ -14,7 +14,7 @@ from linkspan.kernel.readiness import attached, make_ready
 from linkspan.kernel.redirects import Redirects
 from linkspan.kernel.services import Services
 from linkspan.kernel.sockets import Sockets
-from linkspan.model.addressing import IPAddress
+from linkspan.model.addressing import IPAddress, IPNetwork
 from linkspan.plan.objects import (
     HOST,
     Address,
@@ -175,6 +175,10 @@ class Machine:
     def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges as they are now."""
         return facts.host_facts(self._sockets.host, self._engine)
+
+    def occupied(self) -> tuple[IPNetwork, ...]:
+        """What a new network must not overlap, our own routes among it."""
+        return facts.occupied(self._sockets.host)
 
     def foreign_chains(self) -> tuple[ForeignChain, ...]:
         """Chains of others that may stop what is forwarded."""

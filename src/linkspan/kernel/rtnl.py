@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 from typing import NamedTuple
 
 from linkspan.kernel.netlink import (
@@ -64,6 +64,11 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 
 FAMILY: dict[Version, int] = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ADDRESS_SIZE: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 16}
+_NETWORKS: dict[int, type[IPv4Network] | type[IPv6Network]] = {
+    socket.AF_INET: IPv4Network,
+    socket.AF_INET6: IPv6Network,
+}
+"""By name, and not by trial: thrice as fast, and there may be many routes."""
 DEFAULT_METRIC: dict[Version, int] = {4: 0, 6: 1024}
 """The metric a route gets when the request names none; only routes with equal metrics collide."""
 
@@ -326,7 +331,7 @@ def parse_route(body: bytes) -> LinkRoute | None:
     destination = _ip(family, found.get(RTA_DST) or bytes(_ADDRESS_SIZE[family]))
     gateway = found.get(RTA_GATEWAY)
     try:
-        network = ip_network(f"{destination}/{prefixlen}", strict=False)
+        network = _NETWORKS[family]((int(destination), prefixlen), strict=False)
     except ValueError as error:
         raise NetlinkFormatError(str(error)) from error
     return LinkRoute(

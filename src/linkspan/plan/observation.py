@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
+from linkspan.model.addressing import VERSIONS, IPNetwork, Version
 from linkspan.model.ports import PortRange
 from linkspan.plan.objects import KernelObject
 
@@ -28,15 +28,14 @@ class Observation:
 class HostFacts:
     """What address and port decisions must respect.
 
-    `routes` are on-link prefixes, `resolvers` the host's name servers; a new network overlaps neither.
+    `occupied` are prefixes that a new network must not overlap: on-link routes of others, and the host's name servers.
     `ephemeral` is `net.ipv4.ip_local_port_range`; `reserved` is `ip_local_reserved_ports`. `bridge_netfilter` says
     whether frames that are bridged pass the IP hooks too, in both families. `forwards` are the families that the host
     forwards anyway. `has_ipv6` says whether the kernel has IPv6 at all, `ipv6` whether sockets of the host can listen
     on IPv6 addresses, `sctp` whether the kernel has sockets for SCTP.
     """
 
-    routes: tuple[IPNetwork, ...] = ()
-    resolvers: tuple[IPAddress, ...] = ()
+    occupied: tuple[IPNetwork, ...] = ()
     ephemeral: PortRange = PortRange(32768, 60999)
     reserved: tuple[PortRange, ...] = ()
     bridge_netfilter: bool = False

@@ -100,12 +100,14 @@ def test_another_engine_in_the_same_namespace_is_not_seen(machine: LinuxMachine)
 
     machine.inside(furnish)
     assert machine.observe().objects == ()
-    assert "10.9.0.0/24" in [str(route) for route in machine.runner.run(machine.kernel.host_facts()).routes]
+    assert "10.9.0.0/24" in [str(route) for route in machine.runner.run(machine.kernel.host_facts()).occupied]
 
 
 def test_our_own_bridges_are_no_routes_of_the_host(machine: LinuxMachine) -> None:
     machine.apply(*diff([], WHOLE))
-    assert machine.runner.run(machine.kernel.host_facts()).routes == ()
+    occupied = machine.runner.run(machine.kernel.host_facts()).occupied
+    assert all(prefix.num_addresses == 1 for prefix in occupied)  # name servers
+    assert set(occupied) < set(machine.runner.run(machine.kernel.occupied()))
 
 
 def test_what_was_marked_and_is_no_longer_wanted_is_seen(machine: LinuxMachine) -> None:

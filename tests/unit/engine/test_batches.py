@@ -20,7 +20,7 @@ from linkspan.model.requests import (
     Unpublish,
 )
 from linkspan.model.sandboxes import Sandbox
-from linkspan.plan.operations import is_firewall
+from linkspan.plan.operations import Operation, Verb, is_firewall
 from tests.fakes.store import MemoryStore
 from tests.support.engines import GatedKernel, World, outcome, together
 from tests.support.scenes import ENGINE_ID
@@ -303,8 +303,8 @@ def test_a_request_that_finds_the_firewall_flushed_is_done_and_the_rest_repaired
         world = World()
         async with world.engine() as engine:
             await engine.apply(CreateSandbox("x", publish=["8080:80"]))
-            for key in [item.key for item in world.kernel.objects.values() if is_firewall(item)]:
-                del world.kernel.objects[key]
+            rules = [item for item in world.kernel.objects.values() if is_firewall(item)]
+            await world.kernel.apply([Operation(Verb.REMOVE, item) for item in rules])
             results = await together(
                 engine.apply(CreateSandbox("y", publish=["8081:80"])), engine.plan(RemoveSandbox("y"))
             )
@@ -320,7 +320,7 @@ def test_what_cannot_be_repaired_is_refused() -> None:
         async with world.engine() as engine:
             bridge = engine.network("bridge").bridge
             assert bridge is not None
-            del world.kernel.objects["link", "", bridge.name]
+            await world.kernel.apply([Operation(Verb.REMOVE, world.kernel.objects["link", "", bridge.name])])
             world.kernel.strangers[bridge.name] = "another"
             refused = await outcome(engine.apply(CreateSandbox("x")))
             assert isinstance(refused, LinkspanError)

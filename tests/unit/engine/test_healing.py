@@ -263,7 +263,7 @@ def test_a_default_bridge_whose_settings_changed_is_renewed() -> None:
 def test_a_default_bridge_that_is_renewed_avoids_what_the_host_routes() -> None:
     async def scenario() -> None:
         world = World()
-        world.kernel.facts = HostFacts(routes=(ip_network("172.17.0.0/16"),))
+        world.kernel.facts = HostFacts(occupied=(ip_network("172.17.0.0/16"),))
         await build(world, [])
         world.config = Config(mtu=1400)
         async with world.engine() as engine:

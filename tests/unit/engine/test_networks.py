@@ -1,7 +1,7 @@
 """Which networks can be created and removed, and what is chosen for them."""
 
 from dataclasses import replace
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Network, ip_network
 
 import pytest
 
@@ -45,15 +45,13 @@ def test_31_networks_fit_and_the_next_is_refused() -> None:
 
 
 def test_a_chosen_subnet_avoids_routes_and_resolvers_of_the_host() -> None:
-    facts = HostFacts(
-        routes=(ip_network("172.18.5.0/24"),), resolvers=(ip_address("172.19.0.53"), ip_address("fd00::1"))
-    )
-    scene = Scene(facts=facts)
+    occupied = tuple(map(ip_network, ("172.18.5.0/24", "172.19.0.53", "fd00::1")))
+    scene = Scene(facts=HostFacts(occupied=occupied))
     assert prefixes(scene.do(CreateNetwork("a"))) == ["172.20.0.0/16"]
 
 
 def test_a_named_subnet_may_be_one_that_the_host_has_a_route_to() -> None:
-    scene = Scene(facts=HostFacts(routes=(ip_network("10.9.0.0/16"),)))
+    scene = Scene(facts=HostFacts(occupied=(ip_network("10.9.0.0/16"),)))
     assert prefixes(scene.do(CreateNetwork("a", subnets=["10.9.0.0/16"]))) == ["10.9.0.0/16"]
 
 
@@ -395,7 +393,7 @@ def test_decisions_announce_what_docker_announces() -> None:
 
 
 def test_the_facts_a_decision_saw_do_not_outlive_it() -> None:
-    scene = Scene(facts=HostFacts(routes=(ip_network("172.18.0.0/16"),)))
+    scene = Scene(facts=HostFacts(occupied=(ip_network("172.18.0.0/16"),)))
     assert prefixes(scene.do(CreateNetwork("a"))) == ["172.19.0.0/16"]
     scene.context = replace(scene.context, facts=HostFacts())
     assert prefixes(scene.do(CreateNetwork("b"))) == ["172.18.0.0/16"]

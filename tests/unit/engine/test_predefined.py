@@ -112,7 +112,7 @@ def test_a_renewed_default_bridge_keeps_the_subnet_it_had() -> None:
 
 
 def test_a_renewed_default_bridge_avoids_what_the_host_routes_by_now() -> None:
-    facts = HostFacts(routes=(ip_network("172.17.0.0/16"),))
+    facts = HostFacts(occupied=(ip_network("172.17.0.0/16"),))
     scene = Scene(facts=facts)
     assert str(renewed(scene, Config(mtu=9000), facts).subnets[0].prefix) == "172.18.0.0/16"
 
