@@ -4,14 +4,23 @@ Each test is a table. In a command a blank separates words and a bar stands for 
 """
 
 import json
+import time
 
 import pytest
 
 from tests.clients.shared import SharedMachine, line
 from tests.support.images import busybox
+from tests.support.patience import PATIENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 ID = "[0-9a-f]{64}"
+
+
+def until(shared: SharedMachine, form: str, name: str, wanted: str) -> None:
+    """Inspect a container until it shows what is wanted."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := shared.done("inspect", "-f", form, name)) != wanted:
+        assert time.monotonic() < deadline, found
 
 
 def test_what_cannot_be_run_is_refused_with_125_and_dockers_words(shared: SharedMachine) -> None:
@@ -140,12 +149,39 @@ def test_inspect_shows_where_the_files_are(shared: SharedMachine) -> None:
     shared.done("rm", "-f", "wf")
 
 
+def test_what_needs_a_process_says_so_while_a_container_waits_for_its_next_start(shared: SharedMachine) -> None:
+    shared.done("run", "-d", "--name", "ra", "--restart", "always", "busybox", "false")
+    until(shared, "{{.State.Restarting}}|{{gt .RestartCount 4}}", "ra", "true|true")
+    wait = "is restarting, wait until the container is running"
+    shared.play(line(words, "", status=1, err=wait) for words in ("exec ra true", "top ra", "pause ra"))
+    shared.done("rm", "-f", "ra")
+
+
+def test_a_probe_that_cannot_be_started_and_one_that_says_much(shared: SharedMachine) -> None:
+    much = "head -c 9000 /dev/zero | tr '\\0' x"
+    checks = {"Test": ["CMD", "nosuch"], "Interval": 100_000_000, "Retries": 1}
+    shared.load([(busybox(config={"Cmd": ["sleep", "1000"], "Env": ["PATH=/bin"], "Healthcheck": checks}), ["ill"])])
+    shared.done("run", "-d", "--name", "ill", "ill")
+    shared.done(
+        "run", "-d", "--name", "loud", "--health-cmd", much, "--health-interval", "100ms", "busybox", "sleep", "1000"
+    )
+    for name in ("ill", "loud"):
+        until(shared, "{{len .State.Health.Log}}", name, "5")
+    first = "{{json (index .State.Health.Log 0)}}"
+    ill, loud = (json.loads(shared.done("inspect", "-f", first, name)) for name in ("ill", "loud"))
+    assert (ill["ExitCode"], ill["Output"]) == (-1, ill["Output"].strip())
+    assert ill["Output"].startswith("OCI runtime exec failed: ")
+    assert loud["Output"] == f"{'x' * 4096}..."
+    shared.done("rm", "-f", "ill", "loud")
+    shared.done("rmi", "ill")
+
+
 def test_what_was_not_asked_for_is_not_shown(shared: SharedMachine) -> None:
     shared.done("create", "--name", "plain", "busybox")
     host = json.loads(shared.done("inspect", "-f", "{{json .HostConfig}}", "plain"))
     config = json.loads(shared.done("inspect", "-f", "{{json .Config}}", "plain"))
     assert (host["DeviceCgroupRules"], host["DeviceRequests"]) == (None, None)
-    assert "ExposedPorts" not in config
+    assert not {"ExposedPorts", "StopSignal", "StopTimeout"} & config.keys()
     shared.done("create", "--name", "hosts", "--network", "host", "busybox")
     assert shared.done("inspect", "-f", "{{.Config.Hostname}}", "hosts") == shared.run("hostname").out
     shared.done("rm", "plain", "hosts")

@@ -98,13 +98,9 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
 def warnings(body: ContainerCreate, lacking: frozenset[str]) -> list[str]:
     """What was asked for and has no effect; `lacking` are the limits that the machine does not know."""
     host = body.host_config
-    ports = ["Published ports are discarded when using host network mode"] if _discards_ports(host) else []
+
     options = [f"the log option {name} has no effect: ignored" for name in without_effect(_logging(host))]
-    return ignored(host) + options + limits.discarded(limits.resources(host), lacking) + ports
-
-
-def _discards_ports(host: HostConfig) -> bool:
-    return host.network_mode == "host" and bool(host.port_bindings)
+    return ignored(host) + options + limits.discarded(limits.resources(host), lacking)
 
 
 def _logging(host: HostConfig) -> LogConfig:

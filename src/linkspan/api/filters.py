@@ -61,7 +61,11 @@ class Filters:
         wanted = self.get("until")
         if len(wanted) > 1:
             raise InvalidError("more than one until filter specified", field="filters", value=wanted[1])
-        return moment(wanted[0], field="until", now=now) if wanted else None
+        try:
+            return moment(wanted[0], field="until", now=now) if wanted else None
+        except InvalidError as error:
+            text = f'failed to parse value as time or duration: "{wanted[0]}"'
+            raise InvalidError(text, field="filters", value=wanted[0]) from error
 
 
 def parse_filters(text: str, accepted: Iterable[str]) -> Filters:

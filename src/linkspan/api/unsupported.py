@@ -5,6 +5,10 @@ from linkspan.model.errors import InvalidError
 
 _RUNTIMES = frozenset({"", "runc", "crun", "io.containerd.runc.v2"})
 """Names under which clients ask for the one runtime of the machine."""
+_NO_WEIGHTS = (
+    "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded."
+)
+_NO_PORTS = "Published ports are discarded when using host network mode"
 
 
 def check_supported(host: HostConfig) -> None:
@@ -23,8 +27,9 @@ def check_supported(host: HostConfig) -> None:
 def ignored(host: HostConfig) -> list[str]:
     """Warnings about what was asked for and has no effect."""
     given = {
-        "weights of single block devices": bool(host.blkio_weight_device),
         "limits of kernel memory": bool(host.kernel_memory),
         "namespaces of users": host.userns_mode not in ("", "host"),
     }
-    return [f"{what} are not supported: ignored" for what, wanted in given.items() if wanted]
+    found = [f"{what} are not supported: ignored" for what, wanted in given.items() if wanted]
+    found += [_NO_WEIGHTS] if host.blkio_weight_device else []
+    return [*found, _NO_PORTS] if host.network_mode == "host" and host.port_bindings else found

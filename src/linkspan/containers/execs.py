@@ -11,7 +11,7 @@ from pathlib import Path
 from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.conmon import Session
 from linkspan.containers.context import Context
-from linkspan.containers.failures import NOT_EXECUTABLE, RuntimeFailureError, exec_error, exit_status
+from linkspan.containers.failures import NOT_EXECUTABLE, RuntimeFailureError, exec_error, exit_status, not_running
 from linkspan.containers.hostnames import own_hostname
 from linkspan.containers.register import Life
 from linkspan.containers.spec import exec_process
@@ -69,6 +69,10 @@ class Execs:
     def get(self, id: str) -> Exec:
         """A session; `NotFoundError` in Docker's words."""
         return self._find(id).value
+
+    def failure(self, id: str) -> LinkspanError | None:
+        """Why the process of a session could not be started."""
+        return self._find(id).failure
 
     def _find(self, id: str) -> _Session:
         session = self._sessions.get(id)
@@ -180,6 +184,4 @@ def _check_running(life: Life, reference: str) -> None:
     if life.container.state.status is Status.PAUSED:
         raise ConflictError(f"Container {reference} is paused, unpause the container before exec", field="container")
     if not life.running:
-        raise ConflictError(
-            f"container {life.container.id} is not running", field="container", value=life.container.name
-        )
+        raise not_running(life.container)

@@ -4,7 +4,8 @@ import json
 import re
 from collections.abc import Sequence
 
-from linkspan.model.errors import InvalidError, LinkspanError, UnavailableError
+from linkspan.model.containers import Container, Status
+from linkspan.model.errors import ConflictError, InvalidError, LinkspanError, UnavailableError
 
 NOT_FOUND, NOT_EXECUTABLE, OTHER = 127, 126, 128
 
@@ -60,6 +61,15 @@ def start_error(message: str) -> LinkspanError:
 def exec_error(message: str) -> LinkspanError:
     """The error for one more process that could not be started."""
     return _refusal(f"OCI runtime exec failed: {message}")
+
+
+def not_running(container: Container) -> ConflictError:
+    """The error for what needs a process, in Docker's words; a container that will be started again counts as one."""
+    if container.state.status is Status.RESTARTING:
+        text = f"Container {container.id} is restarting, wait until the container is running"
+    else:
+        text = f"container {container.id} is not running"
+    return ConflictError(text, field="container", value=container.name)
 
 
 def _refusal(text: str) -> LinkspanError:

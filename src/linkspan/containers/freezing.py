@@ -5,7 +5,7 @@ from dataclasses import replace
 from linkspan.containers import limits
 from linkspan.containers.context import Context
 from linkspan.containers.devices import find_numbers
-from linkspan.containers.failures import RuntimeFailureError
+from linkspan.containers.failures import RuntimeFailureError, not_running
 from linkspan.containers.isolation import check_policy, cpus, nodes
 from linkspan.containers.register import Life
 from linkspan.model.containers import Status
@@ -24,7 +24,7 @@ class Freezer:
         async with self._context.register.changing(life):
             container = life.container
             if not life.running:
-                raise ConflictError(f"container {container.id} is not running", field="container")
+                raise not_running(container)
             if container.state.status is Status.PAUSED:
                 raise ConflictError(f"container {container.id} is already paused", field="container")
             await self._told("pause", life)

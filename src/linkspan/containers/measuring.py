@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from linkspan.containers.context import Context
+from linkspan.containers.failures import not_running
 from linkspan.containers.spec import PATH, cgroup_of
 from linkspan.containers.trees import tree_size
 from linkspan.model.containers import Container
-from linkspan.model.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
+from linkspan.model.errors import InvalidError, NotFoundError, UnavailableError
 from linkspan.model.usage import Usage
 
 PERIOD = 1.0
@@ -58,7 +59,7 @@ class Meter:
         """The columns of `ps arguments`, and a row for each process of a running container. See `rows`."""
         container = self._context.register.get(reference).container
         if not container.state.running:
-            raise ConflictError(f"container {container.id} is not running", field="container", value=reference)
+            raise not_running(container)
         if _RENAMED_PID.search(arguments):
             text = f'specifying "{arguments}" is not allowed: the column of process ids has to be named PID'
             raise InvalidError(text, field="ps_args", value=arguments)

@@ -91,13 +91,15 @@ class Probing:
         try:
             async with asyncio.timeout(check.timeout):
                 async for _, data in streams:
-                    said = (said + data)[:_MOST_OUTPUT]
+                    said = (said + data)[: _MOST_OUTPUT + 1]
         except TimeoutError:
             await streams.close()
             await end_processes([self._execs.get(session.id).pid])
             return TOO_LONG, f"Health check exceeded timeout ({go_duration(check.timeout)})"
+        if (failure := self._execs.failure(session.id)) is not None:
+            raise failure
         code = self._execs.get(session.id).exit_code
-        return TOO_LONG if code is None else code, said.decode(errors="replace")
+        return TOO_LONG if code is None else code, _shown(said)
 
     async def _learn(self, life: Life, check: HealthCheck, probe: Probe) -> None:
         async with life.lock:
@@ -112,3 +114,9 @@ class Probing:
                 return
             await self._context.register.save(life, container)
         self._context.announce(container, f"health_status: {health.condition}")
+
+
+def _shown(said: bytes) -> str:
+    """What a probe said, cut where it is long, as Docker does."""
+    cut = said[:_MOST_OUTPUT].decode(errors="replace")
+    return f"{cut}..." if len(said) > _MOST_OUTPUT else cut

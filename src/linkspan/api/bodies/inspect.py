@@ -62,8 +62,8 @@ class ConfigBody(Struct, rename=docker_name, kw_only=True):
     entrypoint: list[str] | None = None
     on_build: list[str] | None = None
     labels: dict[str, str]
-    stop_signal: str
-    stop_timeout: int
+    stop_signal: str | UnsetType = UNSET
+    stop_timeout: int | UnsetType = UNSET
     healthcheck: HealthConfig | UnsetType = UNSET
 
 

@@ -88,7 +88,7 @@ def health_body(health: Health) -> HealthBody:
 
 
 def _config(container: Container) -> ConfigBody:
-    wanted = container.wanted
+    wanted, usual = container.wanted, CreateContainer("", "", ())
     stdin, stdout, stderr = wanted.attach
     return ConfigBody(
         hostname=own_hostname(container),
@@ -107,8 +107,8 @@ def _config(container: Container) -> ConfigBody:
         image=wanted.origin,
         working_dir=wanted.workdir,
         labels=dict(wanted.labels),
-        stop_signal=wanted.stop_signal,
-        stop_timeout=wanted.stop_timeout,
+        stop_signal=UNSET if wanted.stop_signal == usual.stop_signal else wanted.stop_signal,
+        stop_timeout=UNSET if wanted.stop_timeout == usual.stop_timeout else wanted.stop_timeout,
         volumes={mount.target: {} for mount in wanted.mounts if mount.anonymous} or None,
         healthcheck=health_config(wanted.health) or UNSET,
     )
