@@ -1,7 +1,6 @@
 """Kernel settings under /proc/sys, which shows the network namespace of the thread that opens it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from linkspan.kernel import files
 from linkspan.kernel.namespaces import Namespaces
@@ -10,16 +9,14 @@ from linkspan.kernel.thread import enter, visit
 from linkspan.plan.objects import HOST, Sysctl
 from linkspan.plan.operations import Operation
 
-_ROOT = Path("/proc/sys")
 
-
-def path(setting: Sysctl) -> Path:
+def path(setting: Sysctl) -> str:
     """The file of a setting. Dots part the name, except those within the name of an interface."""
     before, link, after = setting.name.partition(f".{setting.link}.") if setting.link else (setting.name, "", "")
     parts = before.split(".")
     if link:
         parts += [setting.link, *after.split(".")]
-    return _ROOT.joinpath(*parts)
+    return "/".join(("/proc/sys", *parts))
 
 
 def write_all(namespaces: Namespaces, where: str, operations: Sequence[Operation]) -> list[Outcome]:

@@ -25,18 +25,18 @@ def ula_pool(seed: str) -> AddressPool:
 
 def choose_subnet(pools: Sequence[AddressPool], taken: Iterable[IPNetwork], version: Version) -> IPNetwork | None:
     """The lowest prefix of the pools, in the pools' order, that overlaps nothing in `taken`; None when all are used."""
-    obstacles = sorted((prefix for prefix in taken if prefix.version == version), key=lambda p: int(p.network_address))
+    held = (prefix for prefix in taken if prefix.version == version)
+    obstacles = sorted((int(prefix.network_address), int(prefix.broadcast_address)) for prefix in held)
     for pool in pools:
         if pool.base.version == version and (found := _first_gap(pool, obstacles)) is not None:
             return found
     return None
 
 
-def _first_gap(pool: AddressPool, obstacles: Sequence[IPNetwork]) -> IPNetwork | None:
+def _first_gap(pool: AddressPool, obstacles: Sequence[tuple[int, int]]) -> IPNetwork | None:
     step = 1 << (pool.base.max_prefixlen - pool.size)
     start, end = int(pool.base.network_address), int(pool.base.broadcast_address)
-    for obstacle in obstacles:
-        low, high = int(obstacle.network_address), int(obstacle.broadcast_address)
+    for low, high in obstacles:
         if high < start:
             continue
         if low >= start + step:

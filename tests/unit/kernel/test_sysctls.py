@@ -23,7 +23,7 @@ from linkspan.plan.objects import HOST, Sysctl
     ],
 )
 def test_dots_part_a_name_except_within_an_interface(name: str, link: str, file: str) -> None:
-    assert str(path(Sysctl(HOST, name, "1", link))) == file
+    assert path(Sysctl(HOST, name, "1", link)) == file
 
 
 def test_resolvers_are_read_as_resolvers_read_them() -> None:
