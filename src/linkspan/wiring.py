@@ -118,7 +118,11 @@ async def open_with_images(
             store=store,
             transport=Skopeo(kernel, insecure_registries),
             unpacker=Umoci(kernel),
-            builds=(Buildah(kernel), partial(unpack_context, kernel)),
+            builds=(
+                Buildah(kernel, containers.runtime),
+                partial(unpack_context, kernel),
+                containers.build_sandboxes,
+            ),
             surroundings=ImageSurroundings(surroundings.now, lambda: image_uses(containers), engine.announce),
         )
         async with containers.running(), images.running():

@@ -116,6 +116,48 @@ def test_a_build_without_a_network_has_none(shared: SharedMachine) -> None:
     assert int(shared.done("run", "--rm", "without")) == 1 < int(shared.done("run", "--rm", "with"))
 
 
+def test_steps_are_on_the_network_that_containers_would_be_on(shared: SharedMachine) -> None:
+    shared.done("network", "create", "--subnet", "10.77.0.0/24", "chosen")
+    shared.done("run", "-d", "--name", "peer", "--network", "chosen", "busybox", "sleep", "1000")
+    text = b"FROM busybox\nRUN ip -4 -o addr show eth0; grep nameserver /etc/resolv.conf; ls /dev | wc -l"
+    usual = build(shared, "--no-cache", "-", stdin=text)
+    assert " 172.17.0." in usual.out and "127.0.0.11" not in usual.out, usual
+    chosen = build(shared, "--no-cache", "--network", "chosen", "-", stdin=text + b"; ping -c 1 -W 5 peer")
+    assert chosen.status == 0 and " 10.77.0." in chosen.out and "nameserver 127.0.0.11" in chosen.out, chosen
+    shared_with = build(shared, "--no-cache", "--network", "container:peer", "-", stdin=text)
+    address = shared.done("inspect", "-f", "{{.NetworkSettings.Networks.chosen.IPAddress}}", "peer")
+    assert f" {address}/24 " in shared_with.out, shared_with
+    assert shared.done("network", "inspect", "bridge", "-f", "{{len .Containers}}") == "0"
+    shared.done("rm", "-f", "peer")
+    shared.done("network", "rm", "chosen")
+
+
+def test_a_step_is_in_a_container_with_its_limits(shared: SharedMachine) -> None:
+    text = b"FROM busybox\nRUN grep Seccomp: /proc/self/status; ulimit -n; test ! -e /dev/loop-control; cat /etc/hosts"
+    built = build(shared, "--no-cache", "--ulimit", "nofile=99:99", "--add-host", "foo:1.2.3.4", "-", stdin=text)
+    assert built.status == 0 and re.search(r"Seccomp:\s2\n99\n.*1\.2\.3\.4\sfoo", built.out, re.DOTALL), built
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "said"),
+    [
+        (("--network", "nosuch"), b"FROM busybox\n", "network nosuch not found"),
+        (("--network", "container:nosuch"), b"FROM busybox\n", "No such container: nosuch"),
+        (("--target", "nosuch"), b"FROM busybox\n", "failed to reach build target nosuch in Dockerfile"),
+        ((), b'FROM busybox\nRUN ["/nosuch"]\n', 'unable to start container process: exec: "/nosuch": stat /nosuch'),
+    ],
+)
+def test_what_cannot_be_built_is_said(shared: SharedMachine, words: tuple[str, ...], text: bytes, said: str) -> None:
+    built = build(shared, *words, "-", stdin=text)
+    assert built.status == 1 and said in built.err, built
+
+
+def test_without_the_cache_every_step_is_a_layer_all_the_same(shared: SharedMachine) -> None:
+    text = b"FROM busybox\nRUN echo one >/one\nRUN echo three >/two\n"
+    assert build(shared, "--no-cache", "-t", "layers", "-", stdin=text).status == 0
+    assert shared.done("history", "--format", "{{.Size}}", "layers").splitlines()[:2] == ["6B", "4B"]
+
+
 def test_a_build_ends_with_its_client(shared: SharedMachine) -> None:
     async def leave() -> None:
         building = await shared.machine.start_docker("build", "-", env={"DOCKER_BUILDKIT": "0"})
@@ -150,8 +192,15 @@ async def test_a_build_ends_with_the_daemon_also_when_that_is_killed(machine: Do
         assert await building.wait() != 0
         await asyncio.to_thread(ended, step)
     await machine.serve()
+    assert not await asyncio.to_thread(groups)
+    assert (await machine.docker("network", "inspect", "bridge", "-f", "{{len .Containers}}")).out == "0"
     again = await machine.docker("build", "-", stdin=b"FROM busybox\nRUN true\n", env={"DOCKER_BUILDKIT": "0"})
     assert again.status == 0, again
+
+
+def groups() -> list[Path]:
+    """The control groups of builds."""
+    return list(Path("/sys/fs/cgroup").glob("**/linkspan/build-*"))
 
 
 def processes(command: bytes) -> list[int]:

@@ -2,12 +2,13 @@
 
 import asyncio
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from linkspan.images.ports import Bundle, Site
-from linkspan.model.builds import BuildError, BuildRequest
-from linkspan.model.errors import InvalidError, UnimplementedError
+from linkspan.model.builds import BuildError, BuildNetwork, BuildRequest
+from linkspan.model.errors import InvalidError, NotFoundError, UnimplementedError
 from tests.support.images import Entry, Picture, digest, layer
 
 
@@ -17,7 +18,9 @@ class MemoryBuilder:
     def __init__(self) -> None:
         self.taken: list[str] = []
         self.requests: list[BuildRequest] = []
+        self.networks: list[BuildNetwork] = []
         self.tidied = 0
+        self.recovered: list[str] = []
         self.missing = False
         self.sleeping = asyncio.Event()
         self._pictures: dict[str, Picture] = {}
@@ -31,7 +34,10 @@ class MemoryBuilder:
         assert bundle.manifest.exists()
         self.taken.append(name)
 
-    async def build(self, request: BuildRequest, dockerfile: Path, site: Site) -> AsyncIterator[str]:
+    async def build(
+        self, request: BuildRequest, dockerfile: Path, site: Site, network: BuildNetwork
+    ) -> AsyncIterator[str]:
+        self.networks.append(network)
         self.requests.append(request)
         files: list[Entry] = []
         labels = dict(request.labels)
@@ -65,9 +71,30 @@ class MemoryBuilder:
         for data in (picture.document, *picture.packed()):
             into.blob(digest(data)).write_bytes(data)
 
+    async def recover(self, scratches: Sequence[Path]) -> None:
+        await asyncio.sleep(0)
+        self.recovered += [scratch.name for scratch in scratches]
+
     async def tidy(self, site: Site) -> None:
         await asyncio.sleep(0)
         self.tidied += 1
+
+
+class MemoryNetworks:
+    """Networks with those names; `left` counts how often one was left."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.left = 0
+
+    @asynccontextmanager
+    async def joined(self, mode: str) -> AsyncIterator[BuildNetwork]:
+        if mode not in self.names:
+            raise NotFoundError(f"network {mode} not found")
+        try:
+            yield BuildNetwork(f"/netns/{mode}")
+        finally:
+            self.left += 1
 
 
 def _keep(site: Site, id: str) -> None:

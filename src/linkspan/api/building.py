@@ -5,23 +5,21 @@ from collections.abc import AsyncIterator, Mapping
 import msgspec
 from aiohttp import web
 
+from linkspan.api import limits
 from linkspan.api.bodies.images import AuthBody, Message
+from linkspan.api.bodies.resources import UlimitBody
 from linkspan.api.bodies.usage import CachePruned
 from linkspan.api.calls import Call, Route, answer
 from linkspan.api.registries import credentials, decoded, named
 from linkspan.api.render.images import progress_message
 from linkspan.api.transfers import body_of, streamed
-from linkspan.model.builds import BuildLine, BuildNetwork, BuildRequest
+from linkspan.model.builds import BuildLine, BuildRequest
 from linkspan.model.errors import InvalidError, UnimplementedError
 from linkspan.model.images import Credentials, Image
 from linkspan.model.references import HUB
 
 IDENTITIES_HEADER = "X-Registry-Config"
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
-_NETWORKS = {"": BuildNetwork.HOST, "default": BuildNetwork.HOST, "bridge": BuildNetwork.HOST} | {
-    str(network): network for network in BuildNetwork
-}
-"""A build has no sandbox of its own: what Docker connects to its default network sees what the host sees."""
 
 
 async def build(call: Call) -> web.StreamResponse:
@@ -40,13 +38,6 @@ def build_request(call: Call) -> BuildRequest:
         raise InvalidError("only a context in the body is supported, not one from elsewhere", field="remote")
     if call.flag("squash"):
         raise InvalidError("squash is only supported with experimental mode", field="squash")  # Docker's words
-    network = _NETWORKS.get(call.text("networkmode"))
-    if network is None:
-        raise InvalidError(
-            f"a build can have the network host or none, not {call.text('networkmode')!r}",
-            field="networkmode",
-            value=call.text("networkmode"),
-        )
     wanted = (named(text, "") for text in call.request.query.getall("t", []) if text)
     return BuildRequest(
         dockerfile=_path(call.text("dockerfile") or "Dockerfile"),
@@ -54,10 +45,11 @@ def build_request(call: Call) -> BuildRequest:
         arguments=_pairs(call, "buildargs"),
         labels=_pairs(call, "labels"),
         target=_word(call, "target"),
-        network=network,
+        network=_word(call, "networkmode") or "default",
         platform=_word(call, "platform"),
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
+        ulimits=_ulimits(call),
         hosts=tuple(_host(text) for text in call.request.query.getall("extrahosts", []) if text),
         identities=_identities(call),
     )
@@ -74,6 +66,16 @@ def _pairs(call: Call, key: str) -> Mapping[str, str]:
         if not name or name.startswith("-") or "=" in name or "\0" in name + (value or ""):
             raise InvalidError(f"invalid {key}: {name!r} cannot be a name", field=key, value=name)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _ulimits(call: Call) -> tuple[str, ...]:
+    """`[{"Name": "nofile", "Soft": 1, "Hard": 2}]` as a command line has it."""
+    text = call.text("ulimits")
+    try:
+        bodies = msgspec.json.decode(text or "[]", type=list[UlimitBody] | None) or []
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise InvalidError(f"invalid ulimits: {error}", field="ulimits", value=text) from error
+    return tuple(f"{limit.name}={limit.soft}:{limit.hard}" for limit in limits.ulimits(bodies))
 
 
 def _word(call: Call, key: str) -> str:
@@ -150,9 +152,10 @@ ROUTES = (
             "buildargs": "JSON: values by name",
             "labels": "JSON: values by name",
             "target": "stage at which to end",
-            "networkmode": "host (default) or none",
+            "networkmode": "as of a container: default, host, none, a network, container:…",
             "platform": "os/architecture/variant",
             "extrahosts": "name:address, repeated",
+            "ulimits": "JSON: limits of the programs",
             "nocache": "build every step",
             "pull": "ask the registries for newer images to begin with",
             "squash": "must be false",
@@ -160,7 +163,7 @@ ROUTES = (
             "remote": "must be empty",
             "version": "must not be 2 (BuildKit)",
             **dict.fromkeys(("rm", "forcerm", "memory", "memswap", "cpushares", "cpusetcpus"), "no effect"),
-            **dict.fromkeys(("cpuperiod", "cpuquota", "shmsize", "ulimits", "cachefrom", "cgroupparent"), "no effect"),
+            **dict.fromkeys(("cpuperiod", "cpuquota", "shmsize", "cachefrom", "cgroupparent"), "no effect"),
         },
     ),
     Route(

@@ -54,6 +54,10 @@ class Context:
             self._conmon = Conmon(self.host, programs, self.layout.runtime_root)
         return self._conmon
 
+    def runtime(self) -> str:
+        """The path of the OCI runtime; `UnavailableError` when there is none."""
+        return find_programs(unified=self.abilities.unified, wanted=self._runtime).runtime
+
     def announce(self, container: Container, action: str, **attributes: str) -> None:
         """Announce what happened to a container, with the attributes Docker gives."""
         wanted = container.wanted

@@ -45,7 +45,7 @@ class ResolutionFiles:
         else:
             text = hosts(wanted, self._lines(container, sandbox), self._gateways())
         _put(places.hosts, with_host_name(text) if wanted.mode == "host" else text)
-        _put_resolv_conf(places, self._resolv_conf(wanted, sandbox))
+        _put_resolv_conf(places, self.resolv_conf(wanted, sandbox))
         _put(places.hostname, f"{own_hostname(container)}\n")
 
     def change(self, container: Container, before: Sandbox, after: Sandbox) -> None:
@@ -81,7 +81,7 @@ class ResolutionFiles:
         places = self._layout.of(container.id)
         _replace_lines(places.hosts, frozenset(old), self._lines(container, after))
         if _is_ours(places):
-            _put_resolv_conf(places, self._resolv_conf(container.wanted, after))
+            _put_resolv_conf(places, self.resolv_conf(container.wanted, after))
 
     def _lines(self, container: Container, sandbox: Sandbox) -> Sequence[str]:
         """The lines of /etc/hosts that come with the networks."""
@@ -93,7 +93,8 @@ class ResolutionFiles:
             found += self._links.lines(container)
         return list(dict.fromkeys(found))
 
-    def _resolv_conf(self, wanted: CreateContainer, sandbox: Sandbox) -> str:
+    def resolv_conf(self, wanted: CreateContainer, sandbox: Sandbox) -> str:
+        """The resolver file of whoever lives in a sandbox."""
         versions = {address.version for endpoint in sandbox.endpoints for address in endpoint.addresses}
         if sandbox.mode is Mode.HOST:
             way = Way.HOST

@@ -10,28 +10,35 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from linkspan.images import programs
-from linkspan.images.ports import Bundle, Host, Site
+from linkspan.images.ports import BuildHost, Bundle, Site
 from linkspan.images.programs import ProgramError
 from linkspan.model.builds import BuildError, BuildNetwork, BuildRequest
 from linkspan.model.errors import UnavailableError, UnimplementedError
 
 _PACKAGE = "buildah"
 _CHUNK = 64 << 10
+_ATTEMPTS, _PAUSE = 50, 0.02
 _APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _SETTINGS = {
     "policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
     "registries.conf": 'unqualified-search-registries = ["docker.io"]\n',
     "storage.conf": '[storage]\ndriver = "overlay"\n',
-    "containers.conf": "",
+    "containers.conf": '[containers]\nbase_hosts_file = "none"\nhost_containers_internal_ip = "none"\n',
 }
 """Those of the machine are for others: signatures are not asked for, and a short name is Docker's."""
 
-_COMPLAINT = re.compile(r"(?:Error: |[Ee]rror building |time=\S+ level=(?:error|fatal) )")
-_ECHO = re.compile(r"subprocess exited with status \d+$")
+_SERVICE_MANAGER = ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET")
+"""What the service manager says to us alone: a runtime would hand it on to the programs of steps."""
+
+_COMPLAINT = re.compile(r"(?:Error: |[Ee]rror (?:building|running container:) |time=\S+ level=(?:error|fatal) )")
+_TARGET = re.compile(r'The target "([^"]*)" was not found')
+_NOT_STARTED = "unable to start container process"
+_ECHO = re.compile(r"(?:subprocess exited with|: exit) status \d+$")
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)")
 _FAILED_STEP = re.compile(r"[Bb]uilding at STEP .*: exit status (\d+)$")
 _MISSING = re.compile(r'copier: stat: "/?([^"]+)": no such file or directory')
@@ -41,10 +48,11 @@ _PLACE = re.compile(r'^(?:[Ee]rror )?building at STEP "(?:[^"\\]|\\.)*": ')
 
 
 class Buildah:
-    """The program."""
+    """The program. `runtime` finds the program that runs the containers of steps; it raises `UnavailableError`."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: BuildHost, runtime: Callable[[], str]) -> None:
         self._host = host
+        self._runtime = runtime
 
     def check(self) -> None:
         """See `BuildTool.check`."""
@@ -61,11 +69,15 @@ class Buildah:
         argv = ["skopeo", "--insecure-policy", "--tmpdir", ".", "copy", "--quiet", source, storage]
         await self._done(argv, "skopeo", site)
 
-    async def build(self, request: BuildRequest, dockerfile: Path, site: Site) -> AsyncIterator[str]:
+    async def build(
+        self, request: BuildRequest, dockerfile: Path, site: Site, network: BuildNetwork
+    ) -> AsyncIterator[str]:
         """See `BuildTool.build`."""
         _prepare(site)
-        apart = [*_APART, *(["--net"] if request.network is BuildNetwork.NONE else [])]
-        argv = [*apart, *_buildah(site), "bud", *_flags(request), "--file", str(dockerfile), str(site.context)]
+        steps = ["--isolation", "oci", "--runtime", self._runtime(), "--runtime-flag", f"root={site.scratch / 'steps'}"]
+        steps += ["--cgroup-parent", _group(site.scratch)]
+        flags = [*steps, *_flags(request), *_reach(network), "--file", str(dockerfile), str(site.context)]
+        argv = [*_APART, *_buildah(site), "bud", *flags]
         pipe, nothing, both = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL, asyncio.subprocess.STDOUT
         running = programs.running(
             self._host,
@@ -79,7 +91,7 @@ class Buildah:
         )
         held: list[str] = []
         step = ""
-        async with running as process:
+        async with self._in_a_group(site.scratch), running as process:
             assert process.stdout is not None
             async for line in _lines(process.stdout):
                 if match := _STEP.match(line):
@@ -92,6 +104,26 @@ class Buildah:
                     held.clear()
             if await process.wait() != 0:
                 raise failure_of("\n".join(held), step, site)
+
+    @asynccontextmanager
+    async def _in_a_group(self, scratch: Path) -> AsyncIterator[None]:
+        """The runtime makes the control group of a step, and removes it, unless the step was killed."""
+        try:
+            yield
+        finally:
+            await self._remove_group(scratch)
+
+    async def _remove_group(self, scratch: Path) -> None:
+        """What was killed is gone soon, and with it the last process of the group."""
+        for _ in range(_ATTEMPTS):
+            if await self._host.remove_cgroup(_group(scratch)) is None:
+                return
+            await asyncio.sleep(_PAUSE)
+
+    async def recover(self, scratches: Sequence[Path]) -> None:
+        """See `BuildTool.recover`."""
+        for scratch in scratches:
+            await self._remove_group(scratch)
 
     async def hand_over(self, id: str, into: Bundle, site: Site) -> None:
         """See `BuildTool.hand_over`."""
@@ -112,6 +144,11 @@ class Buildah:
             raise UnavailableError(f"{argv[0]} failed: {error}") from error
 
 
+def _group(scratch: Path) -> str:
+    """The control group of a build's steps, beside those of containers."""
+    return f"/linkspan/build-{scratch.name}"
+
+
 def _directory(bundle: Bundle, site: Site) -> str:
     """Relative: a colon in a path would end it."""
     return f"dir:{os.path.relpath(bundle.path, site.scratch)}"
@@ -128,8 +165,10 @@ def _environment(site: Site) -> Mapping[str, str]:
     settings = {
         "CONTAINERS_STORAGE_CONF": str(site.scratch / "storage.conf"),
         "CONTAINERS_CONF": str(site.scratch / "containers.conf"),
+        "BUILDAH_LAYERS": "true",  # the option of that name excludes --no-cache
     }
-    return {**os.environ, **settings, "TMPDIR": str(site.scratch), "HOME": str(site.scratch)}
+    ours = {name: value for name, value in os.environ.items() if name not in _SERVICE_MANAGER}
+    return {**ours, **settings, "TMPDIR": str(site.scratch), "HOME": str(site.scratch)}
 
 
 def _buildah(site: Site) -> list[str]:
@@ -140,17 +179,28 @@ def _buildah(site: Site) -> list[str]:
 
 def _flags(request: BuildRequest) -> list[str]:
     """A request as options. Every image is there already, so none is pulled; Docker's format keeps health checks."""
-    flags = ["--isolation", "chroot", "--format", "docker", "--signature-policy", "policy.json", "--pull-never"]
+    flags = ["--format", "docker", "--signature-policy", "policy.json", "--pull-never"]
     flags += ["--identity-label=false"]
-    flags += ["--iidfile", "id", "--no-cache" if request.no_cache else "--layers"]
+    flags += ["--iidfile", "id", *(["--no-cache"] if request.no_cache else [])]
     for name, value in request.arguments.items():
         flags += ["--build-arg", f"{name}={value}"]
     for name, value in request.labels.items():
         flags += ["--label", f"{name}={value}"]
     for host in request.hosts:
         flags += ["--add-host", host]
+    for limit in request.ulimits:
+        flags += ["--ulimit", limit]
     flags += ["--target", request.target] if request.target else []
     return [*flags, *(["--platform", request.platform] if request.platform else [])]
+
+
+def _reach(network: BuildNetwork) -> list[str]:
+    """The network of the programs that run; what buildah fetches itself comes over the host's, as in Docker."""
+    flags = ["--network", f"ns:{network.namespace}" if network.namespace else "host"]
+    for flag, values in (("server", network.servers), ("search", network.search), ("option", network.options)):
+        for value in values:
+            flags += ["--dns" if flag == "server" else f"--dns-{flag}", value]
+    return flags
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
@@ -171,6 +221,10 @@ def failure_of(text: str, step: str, site: Site) -> BuildError:
     """What buildah complained about at an instruction, in Docker's words where it has some."""
     errors = [line.removeprefix("Error: ") for line in text.splitlines() if line.startswith("Error: ")]
     said = errors[-1] if errors else programs.complaint(text)
+    if _NOT_STARTED in text:
+        return BuildError(f"failed to create task for container: OCI runtime create failed: {programs.complaint(text)}")
+    if match := _TARGET.search(said):
+        return BuildError(f"failed to reach build target {match[1]} in Dockerfile")
     if match := _FAILED_STEP.search(said):
         status = int(match[1])
         return BuildError(f"The command '{_command(step)}' returned a non-zero code: {status}", status=status)

@@ -16,7 +16,8 @@ from linkspan.images.adding import Adder
 from linkspan.images.dockerfile import bases, count
 from linkspan.images.files import Files, tree_size
 from linkspan.images.layers import compression
-from linkspan.images.ports import BuildTool, Bundle, ContextUnpacker, Site
+from linkspan.images.platforms import fits, parse_platform
+from linkspan.images.ports import BuildTool, Bundle, ContextUnpacker, Networks, Site
 from linkspan.images.pushing import bundle_of
 from linkspan.images.register import Register
 from linkspan.model.builds import BuildLine, BuildRequest
@@ -31,7 +32,11 @@ _MAX_DOCKERFILE = 4 << 20
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)", re.DOTALL)
 _CACHED = re.compile(r"--> Using cache ([0-9a-f]{12})")
 _MADE = re.compile(r"--> ([0-9a-f]{11,12})")
-_NOISE = re.compile(r"(?:\[\d+/\d+\] )?COMMIT(?: |$)|Getting image source|Copying (?:blob|config)|Writing manifest")
+_UNUSED = re.compile(r"\[Warning\] one or more build args were not consumed: (\[.*\])")
+_NOISE = re.compile(
+    r"time=\S+ level=(?:warning|info) |(?:\[\d+/\d+\] )?COMMIT(?: |$)|Getting image source|Copying (?:blob|config)|"
+    r"Writing manifest"
+)
 
 
 @dataclass
@@ -43,6 +48,7 @@ class Builder:
     adder: Adder
     tool: BuildTool
     unpack: ContextUnpacker
+    networks: Networks
     bring: Bring
     _running: int = field(default=0, init=False)
 
@@ -65,12 +71,14 @@ class Builder:
             await self.tool.tidy(site)
         async for progress in self._supply(bases(text, request.arguments), request, site):
             yield progress
-        teller = Teller(count(text))
-        async for line in self.tool.build(request, dockerfile, site):
-            if said := teller.shown(line):
-                yield BuildLine(said)
+        teller = Teller(count(text) + bool(request.labels))
+        async with self.networks.joined(request.network) as network:
+            async for line in self.tool.build(request, dockerfile, site, network):
+                if said := teller.shown(line):
+                    yield BuildLine(said)
         id = await asyncio.to_thread((scratch / "id").read_text)
-        yield BuildLine(f" ---> {_short(id)}\n")
+        if not teller.ended_with(_short(id)):
+            yield BuildLine(f" ---> {_short(id)}\n")
         await self.tool.hand_over(id.strip(), result(scratch), site)
 
     def _prepare(self, archive: Path, context: Path, name: str) -> tuple[Path, str]:
@@ -84,7 +92,7 @@ class Builder:
         """Give the program every image that the build begins with; those that are not here come from registries."""
         for number, name in enumerate(names):
             image = self._here(name)
-            if image is None or (request.pull and not _is_id(name, image)):
+            if image is None or not _suits(image, request) or (request.pull and not _is_id(name, image)):
                 async for progress in self.bring(name, request):
                     yield progress
                 image = self.register.find(name)[0]
@@ -156,6 +164,11 @@ def _name_there(name: str, image: Image) -> str:
     return f"{reference.name}:{reference.tag or 'latest'}"
 
 
+def _suits(image: Image, request: BuildRequest) -> bool:
+    """Whether an image is for the machine that is built for."""
+    return not request.platform or fits(image.platform, parse_platform(request.platform, image.platform))
+
+
 def _is_id(name: str, image: Image) -> bool:
     return image.id.removeprefix("sha256:").startswith(name.removeprefix("sha256:"))
 
@@ -170,14 +183,24 @@ class Teller:
     def __init__(self, total: int) -> None:
         self._total = total
         self._step = 0
+        self._made = ""
 
     def shown(self, line: str) -> str:
         """Text for a client; empty for what it need not know."""
         if match := _STEP.match(line):
             self._step += 1
+            self._made = ""
             return f"Step {self._step}/{max(self._total, self._step)} : {match[1]}\n"
         if match := _CACHED.match(line):
+            self._made = match[1]
             return f" ---> Using cache\n ---> {match[1]}\n"
         if match := _MADE.match(line):
+            self._made = match[1]
             return f" ---> {match[1]}\n"
+        if match := _UNUSED.match(line):
+            return f"[Warning] One or more build-args {match[1]} were not consumed\n"
         return "" if _NOISE.match(line) else f"{line}\n"
+
+    def ended_with(self, id: str) -> bool:
+        """Whether the last step has told that id already."""
+        return bool(self._made) and id.startswith(self._made)

@@ -17,7 +17,7 @@ from linkspan.images.files import Files
 from linkspan.images.jobs import Jobs, Say
 from linkspan.images.making import Maker, Making
 from linkspan.images.platforms import fits, machine_platform, parse_platform
-from linkspan.images.ports import BuildTool, ContextUnpacker, ImageStore, Transport, Unpacker
+from linkspan.images.ports import BuildTool, ContextUnpacker, ImageStore, Networks, Transport, Unpacker
 from linkspan.images.pulling import Puller
 from linkspan.images.pushing import Pusher
 from linkspan.images.register import Register, unknown
@@ -66,7 +66,7 @@ class Images:
         store: ImageStore,
         transport: Transport,
         unpacker: Unpacker,
-        builds: tuple[BuildTool, ContextUnpacker],
+        builds: tuple[BuildTool, ContextUnpacker, Networks],
         surroundings: Surroundings,
     ) -> None:
         self._around = surroundings
@@ -80,14 +80,15 @@ class Images:
         self._loader = Loader(self._files, self._register, transport, adder, surroundings.platform)
         self._maker = Maker(adder)
         self._adder = adder
-        tool, unpack = builds
-        self._builder = Builder(self._files, self._register, adder, tool, unpack, self._bring)
+        tool, unpack, networks = builds
+        self._builder = Builder(self._files, self._register, adder, tool, unpack, networks, self._bring)
         self._held: list[str] = []
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Images"]:
         """Clean up what was left half made, and serve until the block ends; transfers end with it."""
         await self._register.load()
+        await self._builder.tool.recover(self._files.scratches())
         await asyncio.to_thread(self._files.prepare)
         await self._sweep()
         async with self._jobs.open():

@@ -44,6 +44,10 @@ class Files:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._roots.chmod(0o711)  # programs of containers that are not root's have to come through
 
+    def scratches(self) -> Sequence[Path]:
+        """The private directories that there are: before `prepare`, those that a crash left behind."""
+        return _children(self._scratch)
+
     def blob(self, digest: str) -> Path:
         """Where a blob is, or would be."""
         return self._blobs / _hex(digest)

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias
 
-from linkspan.model.builds import BuildRequest
+from linkspan.model.builds import BuildNetwork, BuildRequest
 from linkspan.model.images import Credentials, Image
 from linkspan.model.references import Reference
 
@@ -50,6 +51,14 @@ class Host(Protocol):
         stderr: Stream = None,
     ) -> Process:
         """Start a program in the engine's namespace (`sandbox` None). `NotFoundError` when there is no such program."""
+        ...
+
+
+class BuildHost(Host, Protocol):
+    """The machine, for who builds: control groups, too."""
+
+    async def remove_cgroup(self, path: str) -> Sequence[int] | None:
+        """Remove a control group, in every hierarchy; None when it is gone, else the processes in it."""
         ...
 
 
@@ -167,7 +176,7 @@ class BuildTool(Protocol):
         """Get to know an image that a build begins with, under a full name."""
         ...
 
-    def build(self, request: BuildRequest, dockerfile: Path, site: Site) -> AsyncIterator[str]:
+    def build(self, request: BuildRequest, dockerfile: Path, site: Site, network: BuildNetwork) -> AsyncIterator[str]:
         """Build; yields what it says, line by line. Raises `BuildError`. The id is then in `site.scratch / "id"`."""
         ...
 
@@ -175,8 +184,20 @@ class BuildTool(Protocol):
         """Write an image that was built into a bundle, whose directory does not exist."""
         ...
 
+    async def recover(self, scratches: Sequence[Path]) -> None:
+        """Take away what the kernel holds of builds that a crash has ended, by the directories they had."""
+        ...
+
     async def tidy(self, site: Site) -> None:
         """Take away what builds have left that did not come to their end; none runs."""
+        ...
+
+
+class Networks(Protocol):
+    """What the programs of a build can reach."""
+
+    def joined(self, mode: str) -> AbstractAsyncContextManager[BuildNetwork]:
+        """A network while the block runs, by Docker's name of a mode. Raises `NotFoundError`, `ConflictError`."""
         ...
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TypeAlias
 
 from linkspan.model.errors import InvalidError
@@ -10,18 +9,25 @@ from linkspan.model.images import Credentials, Image, ImageProgress
 from linkspan.model.references import Reference
 
 
-class BuildNetwork(StrEnum):
-    """What the programs of a build can reach: what the engine's host can, or nothing."""
+@dataclass(frozen=True, slots=True)
+class BuildNetwork:
+    """The path of the namespace in which the programs of a build run (empty: the host's), and whom they ask for names.
 
-    HOST = "host"
-    NONE = "none"
+    Without servers, whom the host asks.
+    """
+
+    namespace: str = ""
+    servers: Sequence[str] = ()
+    search: Sequence[str] = ()
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
     """How to build. `dockerfile` is a path in the context; `pull` asks the registries for the images it begins with.
 
-    `identities` are credentials by the domain of a registry.
+    `network` is one of Docker's network modes. `identities` are credentials by the domain of a registry; `ulimits` are
+    as the command line has them.
     """
 
     dockerfile: str = "Dockerfile"
@@ -29,11 +35,12 @@ class BuildRequest:
     arguments: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
-    network: BuildNetwork = BuildNetwork.HOST
+    network: str = "default"
     platform: str = ""
     no_cache: bool = False
     pull: bool = False
     hosts: Sequence[str] = ()
+    ulimits: Sequence[str] = ()
     identities: Mapping[str, Credentials] = field(default_factory=dict)
 
 

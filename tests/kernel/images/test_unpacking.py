@@ -20,6 +20,7 @@ from linkspan.model.errors import InvalidError, NotFoundError
 from linkspan.model.images import Platform
 from linkspan.model.references import parse_reference
 from linkspan.wiring import open_kernel, unpack_context
+from tests.fakes.builds import MemoryNetworks
 from tests.fakes.images import MemoryImageStore
 from tests.support.images import Entry, Picture, archive, digest, layer
 from tests.support.packets import Site
@@ -41,7 +42,7 @@ async def opened(root: Path, store: MemoryImageStore | None = None) -> AsyncIter
                 store=store or MemoryImageStore(),
                 transport=Skopeo(kernel),
                 unpacker=Umoci(kernel),
-                builds=(Buildah(kernel), partial(unpack_context, kernel)),
+                builds=(Buildah(kernel, lambda: "runc"), partial(unpack_context, kernel), MemoryNetworks()),
                 surroundings=Surroundings(
                     lambda: datetime.now(UTC), lambda: (), lambda event: None, Platform("linux", "amd64")
                 ),

@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 import pytest
 
-from linkspan.model.builds import BuildNetwork
 from linkspan.model.images import Credentials
 from tests.support.images import Entry, Picture, archive, layer
 from tests.unit.api.client import ApiClient, Reply, api_client
@@ -65,6 +64,7 @@ async def test_the_query_is_read() -> None:
             "nocache": "1",
             "pull": "1",
             "extrahosts": "h:1.2.3.4",
+            "ulimits": '[{"Name":"nofile","Soft":1,"Hard":2}]',
             "platform": "linux/amd64",
         }
         identities = {"registry.test": {"username": "ann", "password": "p"}, "https://index.docker.io/v1/": {}}
@@ -74,8 +74,8 @@ async def test_the_query_is_read() -> None:
         assert reply.status == 200
         (request,) = client.gallery.builder.requests
         assert request.arguments == {"A": "1"} and request.labels == {"k": "v"} and request.hosts == ("h:1.2.3.4",)
-        assert (request.target, request.network, request.platform) == ("one", BuildNetwork.NONE, "linux/amd64")
-        assert request.no_cache and request.pull
+        assert (request.target, request.network, request.platform) == ("one", "none", "linux/amd64")
+        assert request.no_cache and request.pull and request.ulimits == ("nofile=1:2",)
         assert request.identities == {"registry.test": Credentials("ann", "p", "", "")}
 
 
@@ -84,7 +84,8 @@ async def test_the_query_is_read() -> None:
     [
         ({"remote": "https://example.test/x.git"}, 400),
         ({"version": "2"}, 501),
-        ({"networkmode": "n1"}, 400),
+        ({"networkmode": "--x"}, 400),
+        ({"ulimits": "["}, 400),
         ({"squash": "1"}, 400),
         ({"t": "INVALID"}, 400),
         ({"buildargs": "["}, 400),

@@ -8,7 +8,7 @@ from pathlib import Path
 from linkspan.images.core import Images, Surroundings
 from linkspan.model.events import Event
 from linkspan.model.images import ImageUse, Platform
-from tests.fakes.builds import MemoryBuilder, unpack_context
+from tests.fakes.builds import MemoryBuilder, MemoryNetworks, unpack_context
 from tests.fakes.images import MemoryImageStore, MemoryRegistry, TarUnpacker
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,6 +23,7 @@ class Gallery:
         self.registry = MemoryRegistry()
         self.unpacker = TarUnpacker()
         self.builder = MemoryBuilder()
+        self.networks = MemoryNetworks("default", "net", "none")
         self.uses: list[ImageUse] = []
         self.events: list[Event] = []
         self._ticks = 0
@@ -38,7 +39,7 @@ class Gallery:
             store=self.store,
             transport=self.registry,
             unpacker=self.unpacker,
-            builds=(self.builder, unpack_context),
+            builds=(self.builder, unpack_context, self.networks),
             surroundings=Surroundings(
                 self._now, lambda: list(self.uses), announce or self.events.append, Platform("linux", "amd64")
             ),

@@ -57,7 +57,7 @@ async def test_a_build_makes_an_image_with_its_names_and_labels(gallery: Gallery
         said, image = await built(images, {"Dockerfile": "FROM scratch\nCOPY a /b", "a": "text"}, request)
         assert images.get("my:1").id == image.id and image.config.labels == {"k": "v"}
         assert (images.root(image) / "b").read_text() == "text"
-        assert said.startswith("Step 1/2 : FROM scratch\nStep 2/2 : COPY a /b\n ---> ")
+        assert said.startswith("Step 1/3 : FROM scratch\nStep 2/3 : COPY a /b\n ---> ")
     assert gallery.happened()[-1] == "tag my:1"
 
 
@@ -76,6 +76,29 @@ async def test_an_image_that_is_not_here_is_pulled_first(gallery: Gallery) -> No
         assert "Pull complete" in said and images.get("registry.test/base:1").id == BASE.id
         with pytest.raises(NotFoundError):
             await built(images, {"Dockerfile": "FROM registry.test/nosuch"})
+
+
+async def test_steps_reach_the_network_that_is_asked_for_until_the_build_ends(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        await built(images, {"Dockerfile": "FROM scratch"})
+        await built(images, {"Dockerfile": "FROM scratch"}, BuildRequest(network="net"))
+        with pytest.raises(NotFoundError, match="network nosuch not found"):
+            await built(images, {"Dockerfile": "FROM scratch"}, BuildRequest(network="nosuch"))
+    assert [network.namespace for network in gallery.builder.networks] == ["/netns/default", "/netns/net"]
+    assert gallery.networks.left == 2
+
+
+async def test_an_image_for_another_machine_is_no_beginning(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        await images.load(pieces(archive([(BASE, ["registry.test/base:1"])])))
+        with pytest.raises(NotFoundError, match="manifest for"):
+            await built(images, {"Dockerfile": "FROM registry.test/base:1"}, BuildRequest(platform="linux/s390x"))
+
+
+async def test_what_the_kernel_holds_of_a_build_that_a_crash_ended_is_taken_away_at_start(gallery: Gallery) -> None:
+    (gallery.root / "images/tmp/left").mkdir(parents=True)
+    async with gallery.open():
+        assert gallery.builder.recovered == ["left"]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +182,11 @@ async def test_leftovers_are_tidied_away_only_when_nothing_else_is_built(gallery
         ("--> 0123456789a", " ---> 0123456789a\n"),
         ("[2/2] COMMIT my:1", ""),
         ("anything else", "anything else\n"),
+        ('time="2026-01-01T00:00:00Z" level=warning msg="missing \\"B\\" build argument"', ""),
+        (
+            "[Warning] one or more build args were not consumed: [X]",
+            "[Warning] One or more build-args [X] were not consumed\n",
+        ),
     ],
 )
 def test_the_program_is_heard_in_dockers_words(line: str, shown: str) -> None:
@@ -192,6 +220,21 @@ def test_the_program_is_heard_in_dockers_words(line: str, shown: str) -> None:
             '"RUNX" &imagebuilder.Step{}',
             "RUNX ",
             "dockerfile parse error: unknown instruction: RUNX",
+            0,
+        ),
+        (
+            'error running container: from /r creating container for [/x]: time="x" level=error msg="runc create '
+            'failed: unable to start container process: exec: \\"/x\\": no"\n'
+            'Error: building at STEP "RUN /x": exit status 1',
+            'RUN ["/x"]',
+            "failed to create task for container: OCI runtime create failed: runc create failed: "
+            'unable to start container process: exec: "/x": no',
+            0,
+        ),
+        (
+            'Error: The target "x" was not found in the provided Dockerfile',
+            "",
+            "failed to reach build target x in Dockerfile",
             0,
         ),
         ('Error: building at STEP "ADD x": reading "/s/context/x": no', "ADD x /", 'reading "/context/x": no', 0),
