@@ -44,6 +44,13 @@ def check_scope(network: Network, request: EndpointRequest) -> None:
             )
 
 
+def check_hostname(text: str) -> str:
+    """Any one line of text, as in Docker; one that DNS cannot carry is no name on the networks."""
+    if not text.isprintable():  # a line of its own in what is printed, or no Unicode that could be stored
+        raise InvalidError(f"invalid hostname {text!a}: not printable", field="hostname", value=text)
+    return text
+
+
 def endpoint_names(sandbox: Sandbox, network: Network, aliases: Sequence[str]) -> tuple[str, ...]:
     """What the sandbox is called on the network, Docker's names in Docker's order; none on predefined networks."""
     if not network.answers_names:

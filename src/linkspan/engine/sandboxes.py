@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from linkspan.engine.decisions import Context, Decision, describe, pairs, well_typed
 from linkspan.engine.endpoints import endpoint_request, join
-from linkspan.engine.naming import renamed, servers
+from linkspan.engine.naming import check_hostname, renamed, servers
 from linkspan.engine.publishing import publish, unpublish
 from linkspan.model.errors import ConflictError, InvalidError, NotFoundError
 from linkspan.model.events import Event
@@ -49,7 +49,7 @@ def create_sandbox(context: Context, request: CreateSandbox) -> Decision[Sandbox
         created=context.surroundings.now(),
         shares=shares,
         labels=pairs(request.labels, name="labels"),
-        hostname=request.hostname,
+        hostname=check_hostname(request.hostname),
         servers=servers(request.dns),
         ndots=request.ndots,
     )

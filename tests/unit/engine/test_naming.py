@@ -101,3 +101,9 @@ def test_a_rename_keeps_names_apart(scene: Scene) -> None:
     scene.do(CreateSandbox("b", networks=["n"]))
     scene.refuse(RenameSandbox("a", "b"), ConflictError, "already in use", field="name", value="b")
     scene.refuse(RenameSandbox("a", "/"), InvalidError, "invalid sandbox name", field="name", value="/")
+
+
+@pytest.mark.parametrize("text", ["web\nreboot", "\ud800", "\x1b[2J"])
+def test_a_hostname_is_one_line_that_can_be_printed_and_stored(scene: Scene, text: str) -> None:
+    """A plan is lines for a shell, in which the names of a sandbox are comments."""
+    scene.refuse(CreateSandbox("x", hostname=text), InvalidError, "invalid hostname", field="hostname", value=text)
