@@ -69,7 +69,7 @@ class Containers:
         self._execs = Execs(self._context, self._tasks)
         self._connector = Connector(self._context)
         self._freezer = Freezer(self._context)
-        self._rotator = Rotator(self._context)
+        self._rotator = Rotator(host, layout)
         self._watcher = Watcher(self._context, self._tasks, self._starter, self._ender, self._execs, self._rotator)
         self._stopper = Stopper(self._context, self._watcher.restarts, self._freezer, self._ender)
         self.volumes = self._context.volumes

@@ -2,9 +2,12 @@
 
 Each record is a line `TIME STREAM TAG TEXT`: the time by RFC 3339 with nanoseconds, in UTC (conmon runs with TZ=UTC, so
 times compare as text), the stream `stdout` or `stderr`, the tag `F` for a full line or `P` for a piece whose line goes
-on in a later record. Records are taken by the run: one regular expression matches all neighbours of one stream, one
-more takes their prefixes away. Judging each record by itself costs ten times as much. No quantifier is possessive:
-Python before 3.11.5 matches those of groups wrongly (gh-106052), and Debian 12 has 3.11.2.
+on in a later record. In lower case, which is our mark, the tag says that the line began in a file that is deleted: who
+has not read that file leaves the rest of the line out.
+
+Records are taken by the run: one regular expression matches all neighbours of one stream, one more takes their prefixes
+away. Judging each record by itself costs ten times as much. No quantifier is possessive: Python before 3.11.5 matches
+those of groups wrongly (gh-106052), and Debian 12 has 3.11.2.
 """
 
 import re
@@ -19,10 +22,24 @@ LONGEST_RECORD = 1024 * 1024
 
 _TIME = rb"\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d)"
 _STREAMS = {b"stdout": 1, b"stderr": 2}
-_RECORD = re.compile(rb"(" + _TIME + rb") (stdout|stderr) ([FP]) ([^\n]*)\n")
+_RECORD = re.compile(rb"(" + _TIME + rb") (stdout|stderr) ([FPfp]) ([^\n]*)\n")
 _RUNS = {name: re.compile(rb"(?:" + _TIME + rb" " + name + rb" F [^\n]*\n)+") for name in _STREAMS}
 _PREFIX = re.compile(rb"^" + _TIME + rb" std(?:out|err) F ", re.MULTILINE)
 _STAMPED = re.compile(rb"^([^ Z+\n]+)[^ \n]* std(?:out|err) F ", re.MULTILINE)
+
+
+_HEAD = re.compile(rb"^" + _TIME + rb" (stdout|stderr) ([FPfp]) ", re.MULTILINE)
+
+
+def torn(records: bytes) -> frozenset[bytes]:
+    """The streams whose last record does not end a line."""
+    last = {found[1]: found[2] for found in _HEAD.finditer(records)}
+    return frozenset(stream for stream, tag in last.items() if tag in b"Pp")
+
+
+def first_tag(records: bytes, stream: bytes) -> int | None:
+    """Where the tag of the first record of a stream is."""
+    return next((found.start(2) for found in _HEAD.finditer(records) if found[1] == stream), None)
 
 
 def stamp(moment: datetime) -> bytes:
@@ -52,7 +69,7 @@ class Selection:
     def counts(self, record: bytes) -> bool:
         """Whether one record (with its end) is wanted."""
         found = _RECORD.fullmatch(record)
-        if found is None or not self.takes(found[2]):
+        if found is None or found[3].islower() or not self.takes(found[2]):
             return False
         start, end = self.window(record)
         return start == 0 and end > 0
@@ -81,6 +98,7 @@ class Decoder:
         self._selection = selection
         self._rest = b""
         self._within: set[bytes] = set()
+        self._without: set[bytes] = set()
         self.complete = False
         """Whether what comes now is too late to be wanted."""
 
@@ -108,7 +126,9 @@ class Decoder:
                 continue
             position = found.end()
             stream = found[2]
-            if found[3] == b"P" or stream in self._within:
+            if self._lacks_beginning(stream, found[3]):
+                continue
+            if found[3] != b"F" or stream in self._within:
                 if self._selection.takes(stream):
                     yield LogChunk(_STREAMS[stream], [self._piece(found)])
             elif (run := _RUNS[stream].match(records, found.start())) is not None:
@@ -116,11 +136,21 @@ class Decoder:
                 if self._selection.takes(stream):
                     yield LogChunk(_STREAMS[stream], self._lines(run[0]))
 
+    def _lacks_beginning(self, stream: bytes, tag: bytes) -> bool:
+        """Whether a record belongs to a line whose beginning is deleted."""
+        if tag.islower() and stream not in self._within:
+            self._without.add(stream)
+        if stream not in self._without:
+            return False
+        if tag in b"Ff":
+            self._without.discard(stream)
+        return True
+
     def _piece(self, found: re.Match[bytes]) -> bytes:
         """A part of a long line; the time belongs in front of the first."""
         time, stream, tag, text = found.groups()
         stamped = self._selection.timestamps and stream not in self._within
-        if tag == b"P":
+        if tag in b"Pp":
             self._within.add(stream)
         else:
             self._within.discard(stream)

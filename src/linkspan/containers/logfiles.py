@@ -10,13 +10,13 @@ a reader knows what comes next.
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self, TypeAlias
 
 from linkspan.containers.layout import Places
-from linkspan.containers.logfile import LONGEST_RECORD, Selection
+from linkspan.containers.logfile import LONGEST_RECORD, Selection, first_tag, torn
 from linkspan.model.logdrivers import Rotation
 
 HELD = 128 * 1024 * 1024
@@ -26,6 +26,8 @@ UNWATCHED = 32 * 1024 * 1024
 """Bytes that conmon may write at least before it replaces a file by itself: no daemon that is there comes too late."""
 
 _PORTION = 256 * 1024
+_END = 64 * 1024
+"""Bytes in which the last, or first, record of a stream is looked for."""
 _LARGEST_CUT = 64 * 1024 * 1024
 _Identity: TypeAlias = tuple[int, int]
 _NUMBERED = re.compile(r"log\.([0-9]{1,18})")
@@ -152,38 +154,39 @@ class Trail:
     """The files of one log that is rotated, for the one who rotates it."""
 
     def __init__(self, places: Places, rotation: Rotation) -> None:
-        self._places = places
+        self.places = places
         self._rotation = rotation
         self._numbers = written(places)
         last = self._numbers[-1] if self._numbers else 0
         self._newest = _identity(places.numbered_log(last))
         self._spare: _Identity | None = None
+        self._torn: frozenset[bytes] = frozenset()
 
     def begun(self) -> list[int]:
         """The numbers of the files that conmon has begun since the last time; the file it writes to is the last."""
-        newest = _identity(self._places.log)
+        newest = _identity(self.places.log)
         if newest in (None, self._newest):
             return []
         found: list[int] = []
-        if self._spare is not None and _identity(self._places.spare_log) != self._spare:  # it has been taken
+        if self._spare is not None and _identity(self.places.spare_log) != self._spare:  # it has been taken
             found.append(self._next)
             self._numbers.append(self._next)
         elif self._spare not in (None, newest):  # somebody else has replaced the log: the spare one comes later
-            self._places.numbered_log(self._next).unlink(missing_ok=True)
+            self.places.numbered_log(self._next).unlink(missing_ok=True)
         if newest != self._spare:
             with suppress(FileNotFoundError):
-                os.link(self._places.log, self._places.numbered_log(self._next))
+                os.link(self.places.log, self.places.numbered_log(self._next))
                 found.append(self._next)
                 self._numbers.append(self._next)
         self._spare = None
-        self._newest = _identity(self._places.numbered_log(self._numbers[-1]))
+        self._newest = _identity(self.places.numbered_log(self._numbers[-1]))
         return found
 
     def lay_out(self) -> None:
         """See that there is a spare file, with a number, which conmon begins next."""
         if self._spare is not None:
             return
-        spare, name = self._places.spare_log, self._places.numbered_log(self._next)
+        spare, name = self.places.spare_log, self.places.numbered_log(self._next)
         spare.touch(0o600)
         try:
             os.link(spare, name)
@@ -191,7 +194,7 @@ class Trail:
             return
         except FileExistsError:  # from before we died
             if _identity(spare) != _identity(name):
-                if _identity(name) != _identity(self._places.log):  # or conmon has just taken that one
+                if _identity(name) != _identity(self.places.log):  # or conmon has just taken that one
                     name.unlink(missing_ok=True)
                 return
         self._spare = _identity(name)
@@ -199,27 +202,39 @@ class Trail:
     def conclude(self, *, begin: bool) -> None:
         """After the end of conmon: no spare file from now on; `begin` makes it the newest one."""
         if begin:
-            self._places.spare_log.rename(self._places.log)
+            self.places.spare_log.rename(self.places.log)
         elif self._spare is not None:
-            self._places.numbered_log(self._next).unlink(missing_ok=True)
+            self.places.numbered_log(self._next).unlink(missing_ok=True)
             self._spare = None
-        self._places.spare_log.unlink(missing_ok=True)
+        self.places.spare_log.unlink(missing_ok=True)
 
     @property
     def _next(self) -> int:
         return self._numbers[-1] + 1 if self._numbers else 1
 
     def prune(self) -> None:
-        """Delete what is too much, by number and by size: of a file that is far too large, its end stays."""
-        sizes = [_size(self._places.numbered_log(number)) for number in self._numbers[:-1]]
+        """Delete what is too much, by number and by size: of a file that is far too large, its end stays.
+
+        A line whose beginning goes is marked, see `logfile.py`.
+        """
+        sizes = [_size(self.places.numbered_log(number)) for number in self._numbers[:-1]]
         kept = retained(sizes, self._rotation)
         gone = len(sizes) - len(kept)
+        if gone:
+            self._torn = torn(_end(self.places.numbered_log(self._numbers[gone - 1])))
         for number in self._numbers[:gone]:
-            self._places.numbered_log(number).unlink(missing_ok=True)
+            self.places.numbered_log(number).unlink(missing_ok=True)
         del self._numbers[:gone]
         for number, size, stays in zip(self._numbers, sizes[gone:], kept, strict=False):
             if stays < size:
-                cut(self._places.numbered_log(number), stays)
+                self._torn = cut(self.places.numbered_log(number), stays)
+        self.mark_torn()
+
+    def mark_torn(self) -> None:
+        """Mark the rest of a line that lacks its beginning, as soon as it is there."""
+        if self._torn:
+            with suppress(FileNotFoundError):
+                self._torn = _mark(self.places.numbered_log(self._numbers[0]), self._torn)
 
 
 def unwatched_limit(rotation: Rotation) -> int:
@@ -244,8 +259,11 @@ def retained(sizes: Sequence[int], rotation: Rotation) -> list[int]:
     return kept[::-1]
 
 
-def cut(path: Path, size: int) -> None:
-    """Leave the whole records in the last `size` bytes of a file. Who has it open reads on in the old one."""
+def cut(path: Path, size: int) -> frozenset[bytes]:
+    """Leave the whole records in the last `size` bytes of a file; returns the streams whose lines were torn by that.
+
+    Who has the file open reads on in the old one.
+    """
     new = path.with_name(f"{path.name}.cut")
     with path.open("rb") as source, new.open("wb") as target:
         new.chmod(0o600)
@@ -253,9 +271,35 @@ def cut(path: Path, size: int) -> None:
         if start:
             source.seek(start - 1)
             start += len(source.readline(LONGEST_RECORD)) - 1
+        source.seek(max(0, start - _END))
+        before = source.read(min(start, _END))
         while copied := os.copy_file_range(source.fileno(), target.fileno(), _LARGEST_CUT, start):
             start += copied
     new.rename(path)
+    return torn(before)
+
+
+def _end(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _mark(path: Path, streams: Iterable[bytes]) -> frozenset[bytes]:
+    """Mark the first record of streams as the rest of a line; those that have none yet are returned."""
+    with path.open("r+b") as file:
+        beginning = file.read(_END)
+        missing = set()
+        for stream in streams:
+            at = first_tag(beginning, stream)
+            if at is None:
+                missing.add(stream)
+            else:
+                os.pwrite(file.fileno(), beginning[at : at + 1].lower(), at)
+    return frozenset(missing) if len(beginning) < _END else frozenset()
 
 
 def _identity(path: Path) -> _Identity | None:

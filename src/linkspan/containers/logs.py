@@ -30,6 +30,7 @@ async def chunks(
         while not decoder.complete and (data := file.read(_PORTION)):
             for chunk in decoder.feed(data):
                 yield chunk
+            await asyncio.sleep(0)  # a client that is fast enough would keep everybody else, and the rotation, waiting
         if decoder.complete:
             return
         if finished:

@@ -19,10 +19,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from linkspan.containers.attach import tell
-from linkspan.containers.context import Context
-from linkspan.containers.layout import Places
+from linkspan.containers.layout import Layout, Places
 from linkspan.containers.logfiles import Trail
-from linkspan.containers.ports import Watch
+from linkspan.containers.ports import Host, Watch
 from linkspan.containers.register import Life
 from linkspan.model.logdrivers import Rotation, rotation
 
@@ -65,8 +64,9 @@ class Rotated:
 class Rotator:
     """Looks after the logs of all containers that run."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, host: Host, layout: Layout) -> None:
+        self._host = host
+        self._layout = layout
         self._logs: dict[str, Rotated] = {}
         self._watched: dict[int, Rotated] = {}
         self._watch: Watch | None = None
@@ -75,7 +75,7 @@ class Rotator:
     async def running(self) -> AsyncIterator[None]:
         """Rotate until the block ends."""
         loop = asyncio.get_running_loop()
-        self._watch = watch = self._context.host.watch()
+        self._watch = watch = self._host.watch()
         loop.add_reader(watch.descriptor, self._told)
         try:
             yield
@@ -114,7 +114,7 @@ class Rotator:
         wanted = rotation(life.container.wanted.logging)
         if wanted is None:
             return None
-        places = self._context.layout.of(life.container.id)
+        places = self._layout.of(life.container.id)
         try:
             return Rotated(life, places, wanted, Trail(places, wanted))
         except OSError as error:
@@ -150,6 +150,7 @@ class Rotator:
                 for reader in found.life.readers:
                     reader.add(number, found.places.numbered_log(number))
             found.trail.prune()
+        found.trail.mark_torn()
         found.trail.lay_out()
 
     def _rotate(self, found: Rotated) -> bool:
