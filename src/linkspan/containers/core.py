@@ -11,7 +11,6 @@ from typing import Any
 
 from linkspan.containers import logs
 from linkspan.containers.archives import Archives
-from linkspan.containers.buildsandboxes import BuildSandboxes
 from linkspan.containers.attach import Attachment, resize
 from linkspan.containers.buildsandboxes import BuildSandboxes
 from linkspan.containers.checks import CONTAINER_MODE, check_container_name, checked
