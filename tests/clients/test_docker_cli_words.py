@@ -185,3 +185,10 @@ def test_what_was_not_asked_for_is_not_shown(shared: SharedMachine) -> None:
     shared.done("create", "--name", "hosts", "--network", "host", "busybox")
     assert shared.done("inspect", "-f", "{{.Config.Hostname}}", "hosts") == shared.run("hostname").out
     shared.done("rm", "plain", "hosts")
+
+
+def test_what_docker_puts_into_every_root_is_nothing_that_a_container_wrote(shared: SharedMachine) -> None:
+    shared.done("run", "--name", "sz", "busybox", "true")
+    assert shared.done("inspect", "--size", "-f", "{{.SizeRw}}", "sz") == "0"
+    assert shared.done("ps", "-as", "--filter", "name=sz", "--format", "{{.Size}}").startswith("0B (virtual ")
+    shared.done("rm", "sz")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from linkspan.containers.context import Context
 from linkspan.containers.failures import not_running
+from linkspan.containers.initlayer import PATHS
 from linkspan.containers.spec import PATH, cgroup_of
 from linkspan.containers.trees import tree_size
 from linkspan.model.containers import Container
@@ -91,7 +92,7 @@ class Meter:
 
     async def sizes(self, container: Container) -> tuple[int, int]:
         """Bytes that a container has written, and those with its root file system."""
-        written = await asyncio.to_thread(tree_size, self._context.layout.of(container.id).upper)
+        written = await asyncio.to_thread(tree_size, self._context.layout.of(container.id).upper, PATHS)
         return written, written + await asyncio.to_thread(tree_size, Path(container.wanted.rootfs))
 
 
