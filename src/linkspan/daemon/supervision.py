@@ -1,5 +1,6 @@
 """What a supervisor and other daemons see of this process: notifications and the pid file."""
 
+import logging
 import os
 import socket
 import time
@@ -9,20 +10,28 @@ from pathlib import Path
 
 from linkspan.model.errors import ConflictError, UnavailableError
 
+log = logging.getLogger(__name__)
+
 _LOOKS, _PAUSE = 10, 0.05
 """How often, and after how many seconds, the process of an older pid file is looked for before it counts as alive."""
 
 
 def notify(state: str) -> None:
-    """Tell systemd (sd_notify(3)), if it started us. `RELOADING=1` carries the time, to be told from an older one."""
+    """Tell systemd (sd_notify(3)), if it started us. `RELOADING=1` carries the time, to be told from an older one.
+
+    Nobody may listen any more, as when the daemon is started by hand in a shell that a service has opened.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
     if state == "RELOADING=1":
         state += f"\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        sender.connect("\0" + address[1:] if address.startswith("@") else address)
-        sender.sendall(state.encode())
+        try:
+            sender.connect("\0" + address[1:] if address.startswith("@") else address)
+            sender.sendall(state.encode())
+        except OSError as error:
+            log.warning("the supervisor at %s cannot be told %s: %s", address, state.splitlines()[0], error.strerror)
 
 
 @contextmanager

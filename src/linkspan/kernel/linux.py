@@ -241,8 +241,10 @@ class LinuxKernel:
 
     async def close(self) -> None:
         """Release sockets and the kernel thread; what is in the kernel stays."""
-        await self._thread.run(self._machine.close)
-        self._thread.close()
+        try:
+            await self._thread.run(self._machine.close)
+        finally:
+            self._thread.close()
 
 
 def _require_capabilities() -> None:

@@ -81,13 +81,13 @@ class Machine:
     """The parts of the room, open for one engine. To be made and used on the kernel thread."""
 
     def __init__(self, exec_root: Path, engine_id: str, firewall: FirewallFactory) -> None:
+        self._firewall = firewall(engine_id)  # first: it may refuse, and the rest holds descriptors
         self._engine = engine_id[:12]
         self.namespaces = Namespaces(exec_root / "netns")
         self._sockets = Sockets(self.namespaces)
         self.services = Services(self.namespaces)
         self._redirects = Redirects(self.namespaces, engine_id)
         self._conntrack = Conntrack(self._local_addresses)
-        self._firewall = firewall(engine_id)
         self._performers: Mapping[str, Callable[[str, Sequence[Operation], bool], list[Outcome]]] = {
             "ports": lambda _, operations, tolerant: self.services.reserve(operations, tolerant=tolerant),
             "resolvers": lambda _, operations, tolerant: self.services.resolve(operations, tolerant=tolerant),

@@ -90,6 +90,14 @@ def test_without_a_supervisor_nobody_is_told(monkeypatch: pytest.MonkeyPatch) ->
     notify("READY=1")
 
 
+def test_a_supervisor_that_is_gone_keeps_nobody_from_serving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    notify("READY=1")
+    assert "cannot be told READY=1: No such file or directory" in caplog.text
+
+
 def test_the_pid_file_goes_with_the_daemon(tmp_path: Path) -> None:
     with pid_file(tmp_path / "pid"):
         assert (tmp_path / "pid").read_text() == str(os.getpid())

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from linkspan.model.addressing import IPAddress
 
 LONGEST, LONGEST_LABEL = 254, 63  # RFC 1035 §2.3.4; 255 with the root
+_DIGITS = b"0123456789abcdef"  # int() takes a sign, spaces and underscores besides
 _V4, _V6 = b"\x07in-addr\x04arpa", b"\x03ip6\x04arpa"
 
 
@@ -43,7 +44,7 @@ def reversed_address(name: bytes) -> IPAddress | None:
     try:
         if name.endswith(_V4) and len(parts) == 4:
             return IPv4Address(b".".join(parts).decode())
-        if name.endswith(_V6) and len(parts) == 32 and all(len(part) == 1 for part in parts):
+        if name.endswith(_V6) and len(parts) == 32 and all(len(part) == 1 and part in _DIGITS for part in parts):
             return IPv6Address(int(b"".join(parts), 16))
     except ValueError:
         pass

@@ -186,6 +186,12 @@ def test_reverse_names_are_read(address: str) -> None:
     assert reversed_address(name[2:]) is None
 
 
+@pytest.mark.parametrize("digits", ["+" + "1" * 31, "1_" + "1" * 30, " " + "1" * 31])
+def test_what_only_python_takes_for_a_number_is_no_address(digits: str) -> None:
+    name = labels(".".join(reversed(digits)) + ".ip6.arpa")
+    assert name is not None and reversed_address(name) is None
+
+
 def test_reading_agrees_with_dnspython_on_mutated_questions() -> None:
     """Whatever we take for a question is one for dnspython too, and the same."""
     randomly, taken = random.Random(4), 0
