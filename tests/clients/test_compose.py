@@ -1,29 +1,16 @@
-"""docker-compose 1.29, as it is: a project of three services on two networks, from `up` to `down -v`."""
+"""The compose commands as they are, 1.29 and 2: a project of three services on two networks, from `up` to `down -v`."""
 
 import json
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.clients.machine import Outcome
+from tests.clients.compose import Project, command
 from tests.clients.shared import SharedMachine
 
-
-def version() -> str:
-    """What docker-compose is here: Debian 12 has 1.29, Debian 13 a later one by the same name."""
-    if shutil.which("docker-compose") is None:
-        return "none"
-    return subprocess.run(["docker-compose", "version", "--short"], capture_output=True, text=True, check=True).stdout
-
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not version().startswith("1."), reason=f"docker-compose 1 is not here, but {version()}"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 FILE = """\
 version: "2.4"
@@ -58,41 +45,18 @@ volumes: {data: {}}
 """
 
 
-class Project:
-    """The project, and docker-compose in its directory."""
-
-    def __init__(self, shared: SharedMachine) -> None:
-        self.shared = shared
-        self.began = "0"
-        self.directory = shared.root / "proj"
-        (self.directory / "src").mkdir(parents=True)
-        (self.directory / "src" / "text").write_text("mine\n")
-        (self.directory / "db.env").write_text("# a comment\nGREETING=hello\n")
-        (self.directory / "docker-compose.yml").write_text(FILE)
-
-    def compose(self, *words: str) -> Outcome:
-        """Run docker-compose."""
-        address = f"DOCKER_HOST=unix://{self.shared.machine.socket}"
-        file = str(self.directory / "docker-compose.yml")
-        env = ["env", f"HOME={self.shared.root}", "COMPOSE_HTTP_TIMEOUT=60", "COLUMNS=200", address]
-        return self.shared.run(*env, "docker-compose", "-f", file, "-p", "proj", *words)
-
-    def done(self, *words: str) -> str:
-        """What it prints when it succeeds."""
-        outcome = self.compose(*words)
-        assert outcome.status == 0, (words, outcome)
-        return outcome.out
-
-
-@pytest.fixture(scope="module")
-def project(shared: SharedMachine) -> Iterator[Project]:
+@pytest.fixture(scope="module", params=[1, 2], ids=["compose1", "compose2"])
+def project(request: pytest.FixtureRequest, shared: SharedMachine) -> Iterator[Project]:
     """The project, up."""
-    found = Project(shared)
+    compose = command(request.param)
+    files = {"docker-compose.yml": FILE, "src/text": "mine\n", "db.env": "# a comment\nGREETING=hello\n"}
+    found = Project(shared, compose, "proj", files)
     found.began = str(time.time())
     up = found.compose("up", "-d")
     assert up.status == 0, up
-    assert re.search(r"Creating network .proj_back. with driver .bridge.", up.err), up.err
-    assert all(re.search(f"Creating proj_{name}_1 *... done", up.err) for name in ("db", "web", "cli")), up.err
+    assert re.search(r"Creating network .proj_back. with driver .bridge.|Network proj_back  Created", up.err), up.err
+    for name in ("db", "web", "cli"):
+        assert re.search(f"Creating proj_{name}_1 *... done|Container proj-{name}-1  Started", up.err), up.err
     yield found
     down = found.compose("down", "-v", "-t", "1")
     assert down.status == 0, down
@@ -101,16 +65,23 @@ def project(shared: SharedMachine) -> Iterator[Project]:
 def test_events_of_up_come_in_dockers_order(project: Project) -> None:
     told = [_told(text) for text in project.shared.done(*_EVENTS, "--since", project.began).splitlines()]
     checks = ("container exec_", "container health_status", "image ")
-    assert [text for text in told if not text.startswith(checks)] == [
-        "network create proj_back",
-        "network create proj_front",
+    db, web, cli = (project.container(name) for name in ("db", "web", "cli"))
+    wanted = [
+        *_life(db, "back", volumes=["/data"]),
+        *_life(web, "back", "front"),
         "volume create",
-        *_life("db", "back", volumes=["/data"]),
-        *_life("web", "back", "front"),
-        "volume create",
-        *_life("cli", "back", volumes=["/scratch"]),
+        *_life(cli, "back", volumes=["/scratch"]),
     ]
-    assert told.index("container health_status: healthy proj_db_1") < told.index("container create proj_web_1")
+    found = [text for text in told if not text.startswith(checks)]
+    assert sorted(found[:3]) == ["network create proj_back", "network create proj_front", "volume create"]
+    if project.command.version == 1:
+        assert found[3:] == wanted
+        assert told.index(f"container health_status: healthy {db}") < told.index(f"container create {web}")
+    else:  # it makes all of them first
+        created = [f"container create {db}", f"container create {web}", "volume create", f"container create {cli}"]
+        assert [*found[3:5], *sorted(found[5:7], reverse=True)] == created
+        assert found[7:] == [text for text in wanted if text not in created]
+        assert told.index(f"container health_status: healthy {db}") < told.index(f"container start {web}")
 
 
 _EVENTS = ("events", "--until", "-1s", "--format", "{{json .}}")
@@ -122,39 +93,42 @@ def _told(text: str) -> str:
     return f"{event['Type']} {event['Action']} {found.get('name') or found.get('destination', '')}".strip()
 
 
-def _life(service: str, *networks: str, volumes: Sequence[str] = ()) -> list[str]:
+def _life(container: str, *networks: str, volumes: Sequence[str] = ()) -> list[str]:
     """What is told of a service that is created and started."""
     return [
-        f"container create proj_{service}_1",
+        f"container create {container}",
         *(f"network connect proj_{network}" for network in networks),
         *(f"volume mount {place}" for place in volumes),
-        f"container start proj_{service}_1",
+        f"container start {container}",
     ]
 
 
 def test_every_service_is_up_and_the_checked_one_healthy(project: Project) -> None:
     rows = project.done("ps").splitlines()
-    for name, state in (("cli", "Up"), ("db", r"Up \(healthy\)"), ("web", "Up .*0.0.0.0:18080->80/tcp")):
-        assert any(re.match(f"proj_{name}_1 .* {state}", row) for row in rows), rows
+    for name, state in (("cli", "Up"), ("db", r"Up .*\(healthy\)"), ("web", "Up .*0.0.0.0:18080->80/tcp")):
+        assert any(re.match(f"{project.container(name)} .* {state}", row) for row in rows), rows
 
 
 def test_a_second_up_changes_nothing(project: Project) -> None:
     before = project.shared.done("ps", "-q", "--no-trunc")
     again = project.compose("up", "-d")
-    assert again.status == 0 and again.err.count("is up-to-date") == 3, again
+    unchanged = [project.command.unchanged.format(project.container(name)) for name in ("db", "web", "cli")]
+    assert again.status == 0 and all(text in again.err for text in unchanged), again
     assert project.shared.done("ps", "-q", "--no-trunc") == before
 
 
 def test_logs_have_the_names_of_their_services(project: Project) -> None:
-    project.shared.wait(project.shared.machine.until_said("proj_cli_1", "hello from db"))
-    assert re.search(r"^cli_1 +\| hello from db$", project.done("logs", "--no-color"), re.MULTILINE)
-    assert project.done("logs", "--no-color", "--tail", "1", "db").endswith("db_1   | db-started")
+    assert re.search(r"^cli.1 +\| hello from db$", project.done("logs", "--no-color"), re.MULTILINE)
+    assert re.fullmatch(
+        r"db.1 +\| db-started", project.done("logs", "--no-color", "--tail", "1", "db").splitlines()[-1]
+    )
 
 
-@pytest.mark.parametrize("name", ["store", "database", "db", "proj_db_1", "web"])
+@pytest.mark.parametrize("name", ["store", "database", "db", "the container", "web"])
 def test_services_reach_each_other_by_name(project: Project, name: str) -> None:
     wanted = "nginx serves" if name == "web" else "hello from db"
-    assert project.done("exec", "-T", "cli", "wget", "-qO-", f"http://{name}/") == wanted
+    host = project.container("db") if name == "the container" else name
+    assert project.done("exec", "-T", "cli", "wget", "-qO-", f"http://{host}/") == wanted
 
 
 def test_exec_gives_input_output_and_the_exit_status(project: Project) -> None:
@@ -182,7 +156,7 @@ def test_networks_are_bridges_named_by_their_id(project: Project) -> None:
 
 
 def test_processes_are_listed_by_service(project: Project) -> None:
-    assert re.search(r"proj_cli_1.*sleep 1000.*proj_db_1.*httpd -f", project.done("top"), re.DOTALL)
+    assert re.search(r"cli.*sleep 1000.*db.*httpd -f", project.done("top"), re.DOTALL)
 
 
 def test_a_service_grows_and_shrinks(project: Project) -> None:
@@ -200,7 +174,7 @@ def test_one_off_runs_leave_nothing(project: Project) -> None:
 
 def test_a_service_is_stopped_started_and_restarted(project: Project) -> None:
     project.done("stop", "-t", "30", "web")
-    assert re.search(r"proj_web_1 .* Exit 0", project.done("ps"))
+    assert re.search(rf"{project.container('web')} .* Exit(ed \(| )0", project.done("ps", "-a"))
     project.done("start", "web")
     project.done("restart", "-t", "30", "web")
     fetch = "until wget -qO- http://web/ 2>/dev/null; do sleep 0.1; done"
@@ -209,18 +183,19 @@ def test_a_service_is_stopped_started_and_restarted(project: Project) -> None:
     assert "Paused" in project.done("ps")
     project.done("unpause", "cli")
     project.done("kill", "-s", "KILL", "cli")
-    assert re.search(r"proj_cli_1 .* Exit 137", project.done("ps"))
+    assert re.search(rf"{project.container('cli')} .* Exit(ed \(| )137", project.done("ps", "-a"))
     project.done("up", "-d")
 
 
 def test_what_changed_is_made_anew_with_its_volumes(project: Project) -> None:
     scratch = "'{{range .Mounts}}{{if eq .Destination \"/scratch\"}}{{.Name}}{{end}}{{end}}'"
-    before = project.shared.done("inspect", "-f", scratch, "proj_cli_1"), project.done("ps", "-q", "cli")
-    file = project.directory / "docker-compose.yml"
-    file.write_text(FILE.replace("MODE: test", "MODE: changed"))
+    cli, db = project.container("cli"), project.container("db")
+    before = project.shared.done("inspect", "-f", scratch, cli), project.done("ps", "-q", "cli")
+    project.write("docker-compose.yml", FILE.replace("MODE: test", "MODE: changed"))
     again = project.compose("up", "-d")
-    assert again.status == 0 and "Recreating proj_cli_1" in again.err and "proj_db_1 is up-to-date" in again.err
-    after = project.shared.done("inspect", "-f", scratch, "proj_cli_1"), project.done("ps", "-q", "cli")
+    assert again.status == 0 and project.command.recreated.format(cli) in again.err, again
+    assert project.command.unchanged.format(db) in again.err
+    after = project.shared.done("inspect", "-f", scratch, cli), project.done("ps", "-q", "cli")
     assert before[0] == after[0] and before[1] != after[1]
     assert project.done("exec", "-T", "cli", "sh", "-c", "echo $MODE") == "changed"
 
@@ -230,12 +205,14 @@ def test_events_are_told_as_compose_writes_them(project: Project) -> None:
     filters = ("--filter", "label=com.docker.compose.service=cli", "--filter", "type=container")
     shown = ("--format", "{{.Action}} {{.Actor.Attributes.name}}")
     told = project.shared.done("events", "--since", "1m", "--until", "-1s", *filters, *shown).splitlines()
-    assert told[-5:] == [f"{action} proj_cli_1" for action in ("kill", "die", "stop", "start", "restart")]
+    assert told[-5:] == [
+        f"{action} {project.container('cli')}" for action in ("kill", "die", "stop", "start", "restart")
+    ]
 
 
 def test_down_leaves_nothing(project: Project) -> None:
     down = project.compose("down", "-v", "-t", "1")
-    assert down.status == 0 and "Removing volume proj_data" in down.err, down
+    assert down.status == 0 and project.command.removed.format("proj_data") in down.err, down
     shared = project.shared
     assert shared.done("ps", "-aq") == ""
     assert shared.done("volume", "ls", "-q", "--filter", "label=com.docker.compose.project=proj") == ""
