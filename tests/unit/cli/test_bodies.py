@@ -16,6 +16,7 @@ from linkspan.cli.grammar import Line
 from linkspan.cli.reading import read_line
 from linkspan.model.containers import CreateContainer
 from linkspan.model.errors import InvalidError
+from linkspan.model.logdrivers import LogConfig, LogDriver
 
 
 def line(text: str) -> Line:
@@ -42,6 +43,15 @@ def test_a_plain_run_asks_for_docker_s_defaults() -> None:
         attach=(False, True, True),
     )
     assert [endpoint.network for endpoint in wanted("").endpoints] == ["default"]
+
+
+def test_a_log_is_kept_as_it_was_asked_for() -> None:
+    assert wanted("").logging == LogConfig()
+    found = wanted("--log-driver local --log-opt max-size=1m --log-opt max-file=3").logging
+    assert found == LogConfig(LogDriver.LOCAL, {"max-size": "1m", "max-file": "3"})
+    assert wanted("--log-driver none").logging == LogConfig(LogDriver.NONE)
+    with pytest.raises(InvalidError, match="invalid logging opts for driver none"):
+        wanted("--log-driver none --log-opt max-size=1m")
 
 
 @pytest.mark.parametrize(
