@@ -4,7 +4,7 @@ import errno
 import gc
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -181,12 +181,10 @@ def reading_time(firewall: Bench) -> float:
 
 
 @pytest.fixture
-def own_heap() -> Iterator[None]:
+def own_heap() -> None:
     """What other tests left in memory is kept out of the garbage collector's way."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.slow
