@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from linkspan.engine.publishing import programming_failed
+from linkspan.model.addressing import bracketed
 from linkspan.model.errors import (
     ConflictError,
     ExhaustedError,
@@ -23,8 +24,7 @@ Meaning = Callable[[Any, Any], LinkspanError]
 
 def _host_port(item: HostPort, result: object, reason: str) -> str:
     address = item.addresses[0]  # of both families, the one that Docker tries first
-    shown = f"[{address}]" if address.version == 6 else str(address)
-    text = f"failed to bind host port {shown}:{item.ports}/{item.protocol}: {reason}"
+    text = f"failed to bind host port {bracketed(address)}:{item.ports}/{item.protocol}: {reason}"
     return programming_failed(result, text) if isinstance(result, Sandbox) else text
 
 

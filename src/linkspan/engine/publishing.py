@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from linkspan.engine.decisions import Context
-from linkspan.model.addressing import LOOPBACK_6, UNSPECIFIED, VERSIONS, IPAddress, Version
+from linkspan.model.addressing import LOOPBACK_6, UNSPECIFIED, VERSIONS, IPAddress, Version, bracketed
 from linkspan.model.errors import ConflictError, ExhaustedError, InvalidError, UnavailableError
 from linkspan.model.ports import PortBinding, PortRange, PortRequest, Protocol
 from linkspan.model.portspec import parse_publish, parse_published, parse_target
@@ -156,7 +156,7 @@ def _check_servable(context: Context, sandbox: Sandbox, protocol: Protocol, addr
         return
     refusal = _refusal(context, protocol)
     if refusal is not None:
-        shown, hint = _shown(address), "publish on another address of the host"
+        shown, hint = bracketed(address), "publish on another address of the host"
         text = f"cannot publish on {shown}: {reason}, and {refusal.message}"
         raise type(refusal)(text, field="publish", value=str(address), hint=hint)
 
@@ -178,7 +178,7 @@ def _check_free(context: Context, sandbox: Sandbox, request: PortRequest, addres
         port, holder = taken
         name = context.state.sandboxes[holder].name if holder else "the same request"
         raise ConflictError(
-            programming_failed(sandbox, f"Bind for {_shown(address)}:{port} failed: port is already allocated"),
+            programming_failed(sandbox, f"Bind for {bracketed(address)}:{port} failed: port is already allocated"),
             field="publish",
             value=f"{address}:{port}/{request.protocol}",
             hint=f"{name} has it; choose another host port",
@@ -227,7 +227,3 @@ def programming_failed(sandbox: Sandbox, reason: str) -> str:
     """Docker's wrapping of an error about published ports."""
     endpoint = sandbox.endpoints[0].id if sandbox.endpoints else ""
     return f"driver failed programming external connectivity on endpoint {sandbox.name} ({endpoint}): {reason}"
-
-
-def _shown(address: IPAddress) -> str:
-    return f"[{address}]" if address.version == 6 else str(address)

@@ -17,6 +17,7 @@ from linkspan.kernel.services import Found, Held
 from linkspan.kernel.serving import DataPlane, Serving, supervised
 from linkspan.kernel.thread import KernelThread, enter, visit
 from linkspan.kernel.usage import usage
+from linkspan.kernel.visiting import socket_in
 from linkspan.kernel.watching import Watch
 from linkspan.model.addressing import IPNetwork
 from linkspan.model.containers import Abilities
@@ -227,14 +228,11 @@ class LinuxKernel:
         self, namespace: int | None, family: socket.AddressFamily, kind: socket.SocketKind
     ) -> socket.socket:
         """A socket in the namespace of a descriptor, or (None) in the engine's. To be called on any thread."""
-        if namespace is None and self._namespace is None:
-            return socket.socket(family, kind)
+        if namespace is not None or (own := self._namespace) is None:
+            return socket_in(namespace, family, kind)
 
         def inside() -> socket.socket:
-            if namespace is not None:
-                native.setns(namespace)
-            elif self._namespace is not None:
-                enter(self._namespace)
+            enter(own)
             return socket.socket(family, kind)
 
         return visit(inside)

@@ -5,7 +5,6 @@
 
 import ctypes
 import errno
-import json
 import os
 import platform
 import re
@@ -149,13 +148,7 @@ class Output(IntFlag):
 
     DEFAULT = 0
     STATELESS = 1 << 2
-    HANDLE = 1 << 3
-    JSON = 1 << 4
-    ECHO = 1 << 5
-    NUMERIC_PROTO = 1 << 7
     NUMERIC_PRIO = 1 << 8
-    NUMERIC_SYMBOL = 1 << 9
-    TERSE = 1 << 11
 
 
 _REASON = re.compile(r"Error: (?:Could not process rule: )?(.+)$", re.MULTILINE)
@@ -225,14 +218,6 @@ class Nftables:
         if failed:
             raise NftablesError(_nft_errno(complaint), complaint.strip() or "nft failed without a word")
         return printed
-
-    def json(self, script: str, output: Output = Output.DEFAULT) -> list[Mapping[str, object]]:
-        """Run `script` (such as `list ruleset`) and return the objects of nft's JSON answer, one mapping each."""
-        printed = self.run(script, output | Output.JSON)
-        if not printed.strip():
-            return []
-        answer: Mapping[str, list[Mapping[str, object]]] = json.loads(printed)
-        return answer["nftables"]
 
     def _take(self, getter: Callable[[int | None], bytes | None]) -> str:
         return (getter(self._context) or b"").decode(errors="replace")

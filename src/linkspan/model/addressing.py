@@ -53,6 +53,11 @@ def parse_network(text: str, *, field: str) -> IPNetwork:
     return network
 
 
+def bracketed(address: IPAddress) -> str:
+    """As it stands before a colon and a port: an IPv6 address in brackets."""
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
 def interface(address: IPAddress, prefixlen: int) -> IPInterface:
     """`address` with the length of the prefix it lives in."""
     return _ip_interface((int(address), prefixlen) if address.version == 4 else f"{address}/{prefixlen}")

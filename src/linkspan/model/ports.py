@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from linkspan.model.addressing import IPAddress, Version
+from linkspan.model.addressing import IPAddress, Version, bracketed
 
 
 class Protocol(StrEnum):
@@ -61,5 +61,4 @@ class PortBinding:
         return self.address.version
 
     def __str__(self) -> str:
-        shown = f"[{self.address}]" if self.version == 6 else str(self.address)
-        return f"{shown}:{self.host}->{self.target}/{self.protocol}"
+        return f"{bracketed(self.address)}:{self.host}->{self.target}/{self.protocol}"

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-UNLIMITED = (1 << 64) - 1
-
 
 @dataclass(frozen=True, slots=True)
 class CpuUsage:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import TypeAlias
 
-from linkspan.model.addressing import UNSPECIFIED, VERSIONS, IPAddress, IPNetwork, Version
+from linkspan.model.addressing import UNSPECIFIED, VERSIONS, IPAddress, IPNetwork, Version, bracketed
 from linkspan.model.ports import PortBinding, PortRange, Protocol
 from linkspan.plan.firewall import Guard, Published, Zone
 from linkspan.plan.objects import IptablesChain, IptablesObject, IptablesRule, mark_engine
@@ -191,10 +191,9 @@ def _translations(binding: PortBinding, target: IPAddress) -> Iterator[tuple[str
     if len(binding.host) > 1 and binding.host == binding.target:
         yield _match(binding, binding.host), str(target)
         return
-    shown = f"[{target}]" if target.version == 6 else str(target)
     for offset in range(len(binding.host)):
         port = binding.host.first + offset
-        yield _match(binding, PortRange(port, port)), f"{shown}:{binding.target.first + offset}"
+        yield _match(binding, PortRange(port, port)), f"{bracketed(target)}:{binding.target.first + offset}"
 
 
 _HOST_SIDE = re.compile(r"(?:.*?(?<!! )-d (\S+)/\d+ )?.*?-p (\w+) .*--dport (\d+)(?::(\d+))? -j DNAT .*")

@@ -5,7 +5,7 @@ from itertools import groupby
 from shlex import quote
 from types import MappingProxyType
 
-from linkspan.model.addressing import VERSIONS, IPAddress, Version
+from linkspan.model.addressing import VERSIONS, Version, bracketed
 from linkspan.plan.objects import (
     HOST,
     PROTOCOL,
@@ -196,12 +196,8 @@ def _remark(verb: Verb, text: str) -> str:
     return f"# {_SERVING[verb]} {text}"
 
 
-def _bracketed(address: IPAddress) -> str:
-    return f"[{address}]" if address.version == 6 else str(address)
-
-
 def _host_port(port: HostPort, verb: Verb) -> str:
-    text = " and ".join(f"{_bracketed(address)}:{port.ports}/{port.protocol}" for address in port.addresses)
+    text = " and ".join(f"{bracketed(address)}:{port.ports}/{port.protocol}" for address in port.addresses)
     if verb is Verb.REMOVE:
         return f"# release {text}"
     if port.relay is None:
@@ -209,7 +205,7 @@ def _host_port(port: HostPort, verb: Verb) -> str:
     address, ports = port.relay
     held = "bound socket of both families" if port.both else "bound socket"
     told = ", saying who the client is (PROXY protocol)" if port.proxy_protocol else ""
-    return f"# reserve {text} ({held}), and relay what NAT leaves to {_bracketed(address)}:{ports}{told}"
+    return f"# reserve {text} ({held}), and relay what NAT leaves to {bracketed(address)}:{ports}{told}"
 
 
 def _bridge(bridge: Bridge, verb: Verb) -> Iterator[str]:

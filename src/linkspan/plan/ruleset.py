@@ -135,13 +135,8 @@ class IptablesCommand:
 _Rules: TypeAlias = Sequence[tuple[Verb, IptablesRule]]
 
 
-def iptables_script(operations: Iterable[Operation], version: Version) -> str:
-    """The input of `iptables-restore --noflush` (or `ip6tables-restore`); empty when there is nothing to do."""
-    return restore_input(iptables_commands(operations, version))
-
-
 def restore_input(commands: Iterable[IptablesCommand]) -> str:
-    """Commands in the form of `iptables-restore`, one transaction for each table."""
+    """The input of `iptables-restore --noflush`, one transaction for each table; empty when there is nothing to do."""
     tables: dict[str, list[str]] = {}
     for command in commands:
         tables.setdefault(command.table, []).append(command.text)

@@ -7,7 +7,7 @@ from linkspan.plan.firewall import Firewall
 from linkspan.plan.iptables import FIRST, OURS, Iptables, claim
 from linkspan.plan.objects import FirewallObject, IptablesChain, IptablesRule
 from linkspan.plan.operations import Operation, Verb, diff
-from linkspan.plan.ruleset import IptablesCommand, iptables_commands, iptables_script
+from linkspan.plan.ruleset import IptablesCommand, iptables_commands, restore_input
 from tests.support.intents import ENGINE, OWNER, everything, port, zone
 
 PROXY, NAT = Iptables(userland_proxy=True), Iptables(userland_proxy=False)
@@ -201,8 +201,9 @@ def test_a_script_has_one_transaction_for_each_table() -> None:
         IptablesChain(4, "filter", "DOCKER"),
         IptablesChain(6, "nat", "DOCKER"),
     ]
-    assert iptables_script(diff((), chains), 4) == "*nat\n-N DOCKER\nCOMMIT\n*filter\n-N DOCKER\nCOMMIT\n"
-    assert iptables_script((), 4) == ""
+    commands = iptables_commands(diff((), chains), 4)
+    assert restore_input(commands) == "*nat\n-N DOCKER\nCOMMIT\n*filter\n-N DOCKER\nCOMMIT\n"
+    assert restore_input([]) == ""
 
 
 @pytest.mark.parametrize("firewall", [PROXY, NAT])

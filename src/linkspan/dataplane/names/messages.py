@@ -17,7 +17,7 @@ OUR_SIZE = 4096
 """The largest datagram sent, and what OPT says of the largest that is read."""
 STREAM_SIZE = 65535
 
-QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
+QR, TC, RD, RA, AD, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 OPCODE, RCODE = 0x7800, 0x000F
 IN, ANY = 1, 255
 ASKED = b"\xc0\x0c"

@@ -12,7 +12,7 @@ are still to be handled.
 import asyncio
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 Handler = Callable[[int], None]
 """Told which events (`EPOLLIN`, ...) a socket has. Must not raise."""
@@ -34,7 +34,6 @@ class Poller:
         self._handlers: dict[int, Handler] = {}
         self._again: list[tuple[int, int]] = []
         self._closing: list[socket.socket] = []
-        self._events: Iterator[tuple[int, int]] = iter(())
         self._loop.add_reader(self._epoll, self._run)
 
     def close(self) -> None:
