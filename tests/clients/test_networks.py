@@ -103,6 +103,43 @@ async def test_a_running_container_is_connected_and_disconnected(machine: Docker
     assert (await machine.docker("network", "prune", "-f")).out.splitlines()[-1] == "n2"
 
 
+async def test_who_leaves_the_network_none_can_join_others_for_good(machine: DockerMachine) -> None:
+    await machine.serve()
+    await machine.docker("network", "create", "--subnet", "10.77.0.0/24", "n2")
+    await machine.create("c1", "sleep", "1000", HostConfig={"NetworkMode": "none"})
+    await machine.docker("start", "c1")
+    assert (await machine.docker("network", "connect", "n2", "c1")).status == 1
+    assert (await machine.docker("network", "disconnect", "none", "c1")).status == 0
+    assert (await machine.docker("network", "connect", "n2", "c1")).status == 0
+    assert "10.77.0.2/24" in (await machine.docker("exec", "c1", "ip", "addr")).out
+    assert "127.0.0.11" in (await machine.docker("exec", "c1", "cat", "/etc/resolv.conf")).out
+    assert (await machine.docker("restart", "-t", "0", "c1")).status == 0
+    assert "10.77.0.2/24" in (await machine.docker("exec", "c1", "ip", "addr")).out
+
+
+async def test_what_is_asked_of_an_interface_is_given(machine: DockerMachine) -> None:
+    await machine.serve()
+    await machine.docker("network", "create", "-o", "com.docker.network.container_iface_prefix=lan", "n2")
+    settings = {"IPAMConfig": {"LinkLocalIPs": ["169.254.8.9"]}, "DriverOpts": {"a": "b"}}
+    config = {"EndpointsConfig": {"n2": settings}}
+    await machine.create("c1", "sleep", "1000", HostConfig={"NetworkMode": "n2"}, NetworkingConfig=config)
+    await machine.docker("start", "c1")
+    assert "169.254.8.9/16" in (await machine.docker("exec", "c1", "ip", "addr", "show", "lan0")).out
+    shown = (await machine.docker("inspect", "c1")).json[0]["NetworkSettings"]["Networks"]["n2"]
+    assert {name: shown[name] for name in settings} == settings
+
+
+async def test_ports_are_shown_while_there_is_a_way_out(machine: DockerMachine) -> None:
+    await machine.serve()
+    await machine.docker("network", "create", "--internal", "inner")
+    ports = {"80/tcp": [{"HostPort": "0"}]}
+    await machine.create("c1", "sleep", "1000", HostConfig={"NetworkMode": "inner", "PortBindings": ports})
+    await machine.docker("start", "c1")
+    assert (await machine.docker("port", "c1")).out == ""
+    await machine.docker("network", "connect", "bridge", "c1")
+    assert (await machine.docker("port", "c1")).out.startswith("80/tcp -> 0.0.0.0:")
+
+
 async def test_events_look_back_and_end(machine: DockerMachine) -> None:
     await machine.serve()
     await machine.docker("network", "create", "n1")
