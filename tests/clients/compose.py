@@ -11,8 +11,9 @@ from functools import cache
 import pytest
 
 from linkspan.kernel.process import spawn
-from tests.clients.machine import PATIENCE, Outcome
+from tests.clients.machine import Outcome
 from tests.clients.shared import SharedMachine
+from tests.support.patience import PATIENCE
 
 
 @dataclass(frozen=True)

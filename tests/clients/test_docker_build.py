@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import select
-import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -16,10 +15,7 @@ from tests.clients.shared import SharedMachine
 from tests.support.images import archive, busybox
 from tests.support.patience import PATIENCE
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),
-]
+pytestmark = pytest.mark.slow
 
 DOCKERFILE = """\
 ARG BASE=nosuch

@@ -1,7 +1,6 @@
 """Docker's options of logs, as the docker command and docker-compose give them."""
 
 import json
-import shutil
 
 import pytest
 
@@ -91,7 +90,6 @@ def test_a_container_without_a_log_is_attached_to_and_not_read(shared: SharedMac
     )
 
 
-@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not here")
 def test_a_compose_file_says_how_much_is_kept(shared: SharedMachine) -> None:
     file = shared.root / "logging.yml"
     file.write_text(COMPOSE)
