@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import pytest
 
 from linkspan.kernel.process import spawn
-from tests.clients.machine import DockerMachine, Outcome, until
+from tests.clients.machine import DockerMachine, Outcome, bracketed, until
 from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -128,8 +128,9 @@ async def test_a_container_runs_is_shown_as_docker_shows_it_and_ends(machine: Do
     assert await machine.neighbour.run("curl", "-s", *patient, f"http://{machine.address}:8080") == "hello\n"
     shown = r"{{.ID}}\t{{.Names}}\t{{.State}}\t{{.Ports}}\t{{.Label `k`}}"
     ours, docker = [await linkspan(machine, "ps", "--format", shown), await machine.docker("ps", "--format", shown)]
-    assert ours.out == docker.out and ours.out.startswith(id[:12])
-    assert (await linkspan(machine, "port", "web")).out == (await machine.docker("port", "web")).out
+    assert bracketed(ours.out) == bracketed(docker.out) and ours.out.startswith(id[:12])
+    docker = await machine.docker("port", "web")
+    assert bracketed((await linkspan(machine, "port", "web")).out) == bracketed(docker.out)
     assert json.loads((await linkspan(machine, "inspect", "web")).out) == (await machine.docker("inspect", "web")).json
     log = await linkspan(machine, "logs", "web")
     assert (log.out, log.err) == ("out", "err")

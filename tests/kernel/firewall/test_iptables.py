@@ -16,6 +16,7 @@ PROXY, NAT = Iptables(userland_proxy=True), Iptables(userland_proxy=False)
 WANTED = everything(PROXY)
 BASE = list(PROXY.base(OWNER))
 RULE = IptablesRule(4, "nat", "DOCKER", "-i br0 -j RETURN")
+PROTOCOLS = {"0": "all", "6": "tcp"}
 
 
 @pytest.fixture
@@ -32,23 +33,23 @@ def saved(firewall: Bench) -> list[str]:
 
 
 def listed(firewall: Bench, chain: str) -> list[str]:
-    """What `iptables -t nat -L -n` shows of a chain, words parted by one space."""
-    lines = firewall.tool("iptables", "-t", "nat", "-L", chain, "-n").splitlines()
-    return [" ".join(line.split()) for line in lines[2:]]
+    """What `iptables -t nat -L -n` shows of a chain, words parted by one space, protocols by name as since 1.8.10."""
+    words = [line.split() for line in firewall.tool("iptables", "-t", "nat", "-L", chain, "-n").splitlines()[2:]]
+    return [" ".join([target, PROTOCOLS.get(protocol, protocol), *rest]) for target, protocol, *rest in words]
 
 
 def test_the_story_comes_out_of_the_listing_line_for_line(bench: Callable[..., Bench]) -> None:
     firewall = bench(IptablesFirewall)
     firewall.add(*everything(PROXY, [zone()], [port("8080")]))
-    assert listed(firewall, "PREROUTING") == ["DOCKER 0 -- 0.0.0.0/0 0.0.0.0/0 ADDRTYPE match dst-type LOCAL"]
-    assert listed(firewall, "OUTPUT") == ["DOCKER 0 -- 0.0.0.0/0 !127.0.0.0/8 ADDRTYPE match dst-type LOCAL"]
+    assert listed(firewall, "PREROUTING") == ["DOCKER all -- 0.0.0.0/0 0.0.0.0/0 ADDRTYPE match dst-type LOCAL"]
+    assert listed(firewall, "OUTPUT") == ["DOCKER all -- 0.0.0.0/0 !127.0.0.0/8 ADDRTYPE match dst-type LOCAL"]
     assert listed(firewall, "POSTROUTING") == [
-        "MASQUERADE 0 -- 172.17.0.0/16 0.0.0.0/0",
-        "MASQUERADE 6 -- 172.17.0.4 172.17.0.4 tcp dpt:80",
+        "MASQUERADE all -- 172.17.0.0/16 0.0.0.0/0",
+        "MASQUERADE tcp -- 172.17.0.4 172.17.0.4 tcp dpt:80",
     ]
     assert listed(firewall, "DOCKER") == [
-        "RETURN 0 -- 0.0.0.0/0 0.0.0.0/0",
-        "DNAT 6 -- 0.0.0.0/0 0.0.0.0/0 tcp dpt:8080 to:172.17.0.4:80",
+        "RETURN all -- 0.0.0.0/0 0.0.0.0/0",
+        "DNAT tcp -- 0.0.0.0/0 0.0.0.0/0 tcp dpt:8080 to:172.17.0.4:80",
     ]
 
 

@@ -88,7 +88,7 @@ def routes(namespace: Path) -> list[str]:
 
 def rules(namespace: Path) -> list[str]:
     """All rules; what has passed them meanwhile, the kernel's own multicast for one, does not count."""
-    listed = re.sub(r"packets \d+ bytes \d+", "", "".join(shell(namespace, command) for command in RULES))
+    listed = re.sub(r"packets \d+ bytes \d+|\[\d+:\d+\]", "", "".join(shell(namespace, command) for command in RULES))
     return [line for line in listed.splitlines() if not line.startswith("#")]
 
 
