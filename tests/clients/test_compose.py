@@ -10,7 +10,7 @@ import pytest
 from tests.clients.compose import Project, command
 from tests.clients.shared import SharedMachine
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 FILE = """\
 version: "2.4"
@@ -118,6 +118,7 @@ def test_a_second_up_changes_nothing(project: Project) -> None:
 
 
 def test_logs_have_the_names_of_their_services(project: Project) -> None:
+    project.shared.wait(project.shared.machine.until_said(project.container("cli"), "hello from db"))
     assert re.search(r"^cli.1 +\| hello from db$", project.done("logs", "--no-color"), re.MULTILINE)
     assert re.fullmatch(
         r"db.1 +\| db-started", project.done("logs", "--no-color", "--tail", "1", "db").splitlines()[-1]

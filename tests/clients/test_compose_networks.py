@@ -9,7 +9,7 @@ import pytest
 from tests.clients.compose import Project, command
 from tests.clients.shared import SharedMachine
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 FILE = """\
 services:
