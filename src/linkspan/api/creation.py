@@ -57,6 +57,7 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
         mode=host.network_mode,
         endpoints=tuple(_endpoints(body)),
         publish=publish_texts(_published(host, exposed)),
+        publish_all=host.publish_all_ports,
         exposed=exposed,
         dns=tuple(host.dns),
         dns_search=tuple(host.dns_search),

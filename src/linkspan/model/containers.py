@@ -65,6 +65,8 @@ class CreateContainer:
     join networks, the first being the mode's own. `links` (`<name|id>:<alias>`) are Docker's links on the default
     bridge: lines of /etc/hosts; on other networks they belong to the endpoints.
 
+    `publish` has what `publish_all` asks for already: every exposed port that it does not name, on ports to be chosen.
+
     `image` is the image as the caller named it and `image_id` its id: `rootfs` is then its unpacked files, and what the
     image says by default is in the other fields already. `entrypoint` is how many words of `argv` are the entrypoint.
     """
@@ -85,6 +87,7 @@ class CreateContainer:
     mode: str = ""
     endpoints: Sequence[EndpointRequest] = ()
     publish: Sequence[str] = ()
+    publish_all: bool = False
     exposed: Sequence[str] = ()
     dns: Sequence[str] = ()
     dns_search: Sequence[str] = ()

@@ -238,6 +238,22 @@ async def test_a_port_that_is_taken_is_500_as_in_docker(rootfs: str) -> None:
     assert reply.status == 500 and "Bind for 0.0.0.0:8080 failed: port is already allocated" in reply.message
 
 
+async def test_that_all_ports_are_published_is_shown_apart_from_those_that_are_by_name(rootfs: str) -> None:
+    async with api_client() as client:
+        bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+        host = {"PortBindings": bindings, "PublishAllPorts": True}
+        await running(client, rootfs, "all", HostConfig=host, ExposedPorts={"80/tcp": {}, "90/tcp": {}})
+        body = (await client.get("/containers/all/json")).json
+    assert (body["HostConfig"]["PublishAllPorts"], body["HostConfig"]["PortBindings"]) == (True, bindings)
+    assert body["NetworkSettings"]["Ports"]["90/tcp"]
+
+
+async def test_a_list_quotes_words_with_spaces_as_docker_does(rootfs: str) -> None:
+    async with api_client() as client:
+        await created(client, rootfs, "words", "echo", "it's", 'a "b" c', "")
+        assert (await client.get("/containers/json?all=1")).json[0]["Command"] == "echo it's 'a \"b\" c' "
+
+
 async def test_lists_are_filtered_as_dockers(rootfs: str) -> None:
     async with api_client() as client:
         await client.post("/networks/create", {"Name": "n1"})

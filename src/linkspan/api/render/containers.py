@@ -1,7 +1,6 @@
 """Containers as Docker shows them."""
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import UNSET
@@ -126,7 +125,8 @@ def _host_config(wanted: CreateContainer) -> HostConfigBody:
         binds=binds(wanted),
         log_config=_log_config(wanted),
         network_mode=wanted.mode or "default",
-        port_bindings=wished_bindings(wanted.publish),
+        port_bindings=_port_bindings(wanted),
+        publish_all_ports=wanted.publish_all,
         restart_policy=RestartPolicy(name=str(wanted.restart.name), maximum_retry_count=wanted.restart.most),
         auto_remove=wanted.auto_remove,
         cap_add=list(wanted.cap_add) or None,
@@ -155,6 +155,12 @@ def _host_config(wanted: CreateContainer) -> HostConfigBody:
         if open_paths
         else list(READ_ONLY if wanted.read_only_paths is None else wanted.read_only_paths),
     )
+
+
+def _port_bindings(wanted: CreateContainer) -> dict[str, list[PortBody]]:
+    """What was published by name: where all ports are, one that nothing is said of is there because of that."""
+    found = wished_bindings(wanted.publish)
+    return {port: bodies for port, bodies in found.items() if not wanted.publish_all or bodies != [PortBody()]}
 
 
 def _log_config(wanted: CreateContainer) -> LogConfig:
@@ -252,7 +258,7 @@ def container_item(
         names=[f"/{container.name}"],
         image=wanted.origin,
         image_id=wanted.image_id,
-        command=shlex.join(wanted.argv),
+        command=_command(wanted.argv),
         created=int(container.created.timestamp()),
         ports=_listed_ports(container, sandbox, networks),
         labels=dict(wanted.labels),
@@ -262,6 +268,11 @@ def container_item(
         network_settings=ShortNetworkSettings(networks=endpoints_of(container, sandbox, networks)),
         mounts=point_bodies(wanted, locate),
     )
+
+
+def _command(argv: Sequence[str]) -> str:
+    """A command as Docker lists it: what has a space is in quotes, whatever else it has."""
+    return " ".join((argv[0], *(f"'{word}'" if " " in word else word for word in argv[1:])))
 
 
 def _listed_ports(container: Container, sandbox: Sandbox | None, networks: Mapping[str, Network]) -> list[ListedPort]:
