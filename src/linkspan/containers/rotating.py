@@ -110,6 +110,11 @@ class Rotator:
         except OSError as error:
             _complain(found, error)
 
+    def size(self, life: Life) -> int | None:
+        """How large the newest file of a log was when it was looked at last; None for one that is not looked after."""
+        found = self._logs.get(life.container.id)
+        return None if found is None else found.size
+
     def _found(self, life: Life) -> Rotated | None:
         wanted = rotation(life.container.wanted.logging)
         if wanted is None:

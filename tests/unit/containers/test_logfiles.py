@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from linkspan.containers import logfiles
@@ -62,10 +62,11 @@ def look(trail: Trail, *readers: LogFiles) -> list[int]:
     return begun
 
 
-STEPS = st.lists(st.sampled_from(["write", "reopen", "look", "die"]), max_size=30)
+STEPS = st.lists(st.sampled_from(["write", "reopen", "look", "follow", "die"]), max_size=30)
 
 
 @given(steps=STEPS)
+@example(steps=["reopen", "write", "reopen", "follow", "look"])
 def test_no_line_is_lost_or_repeated_unless_two_files_are_begun_between_looks(
     steps: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -83,6 +84,9 @@ def test_no_line_is_lost_or_repeated_unless_two_files_are_begun_between_looks(
         elif step == "look":
             look(trail, follower)
             begun = 0
+        elif step == "follow":
+            with follower:
+                follower = LogFiles(writer.places)
         elif step == "die":  # and come again
             trail = Trail(writer.places, MANY)
             look(trail)

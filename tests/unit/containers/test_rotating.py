@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from linkspan.containers.layout import Layout
 from linkspan.containers.ports import Host
 from linkspan.containers.register import Life
@@ -77,10 +79,17 @@ class Scene:
         self.life = Life(Container(ID, "web", datetime(2026, 1, 1, tzinfo=UTC), wanted))
         self.rotator = Rotator(cast("Host", FakeHost(self.watch)), layout)
 
-    def grow(self, size: int) -> None:
-        """The log is written to."""
+    def grow(self, size: int) -> int:
+        """The log is written to; returns its size."""
         with self.places.log.open("a") as file:
             file.write("x" * size)
+        return self.places.log.stat().st_size
+
+    async def looked_at(self, size: int) -> None:
+        """Wait until the log has been seen with that size."""
+        async with asyncio.timeout(PATIENCE):
+            while self.rotator.size(self.life) != size:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0)
 
     def reopen(self) -> None:
         """Conmon begins a new file."""
@@ -131,9 +140,12 @@ def test_a_full_log_is_rotated_once(tmp_path: Path) -> None:
             scene.grow(1000)
             scene.watch.tell()
             assert await scene.ordered() == f"{REOPEN}\n".encode()
+            await scene.looked_at(scene.grow(500))
+            with pytest.raises(BlockingIOError):
+                os.read(scene.control, 100)
             scene.reopen()
             await scene.armed()
-            assert scene.places.numbered_log(1).stat().st_size == 1000 and scene.places.log.stat().st_size == 0
+            assert scene.places.numbered_log(1).stat().st_size == 1500 and scene.places.log.stat().st_size == 0
             assert scene.places.log.samefile(scene.places.numbered_log(2))
 
     asyncio.run(scenario())
