@@ -123,8 +123,15 @@ async def inspect(call: Call) -> web.StreamResponse:
 
 
 def members(rooms: Rooms, network: Network) -> dict[str, NetworkMember]:
-    """Who is connected, by the id of the container, which is that of its sandbox."""
-    found = {}
+    """Who is connected, by the id of the container, which is that of its sandbox.
+
+    Who lives in the host's namespace, or alone in one of its own, is a member of `host` or `none`.
+    """
+    found = {
+        sandbox.id: NetworkMember(name=rooms.member_name(sandbox), endpoint_id=sandbox.id, mac_address="")
+        for sandbox in rooms.engine.sandboxes.values()
+        if network.bridge is None and sandbox.mode == network.name
+    }
     for sandbox in rooms.engine.members(network.id):
         endpoint = sandbox.endpoint(network.id)
         if endpoint is not None:

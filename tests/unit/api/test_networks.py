@@ -129,6 +129,16 @@ async def test_what_is_only_kept_is_shown() -> None:
     assert found["Attachable"] is True and found["IPAM"]["Options"] == {"a": "b"}
 
 
+@pytest.mark.parametrize("mode", ["host", "none"])
+async def test_who_has_no_endpoints_is_a_member_of_its_mode_s_network(mode: str) -> None:
+    async with api_client() as client:
+        box = await client.engine.apply(CreateSandbox("box", mode=mode))
+        await client.engine.apply(CreateSandbox("guest", mode="container:box"))
+        members = (await client.get(f"/networks/{mode}")).json["Containers"]
+        assert {id: member["Name"] for id, member in members.items()} == {box.id: "box"}
+        assert (await client.get("/networks/bridge")).json["Containers"] == {}
+
+
 async def test_filters_take_both_forms_and_match_as_dockers() -> None:
     async with api_client() as client:
         await client.post("/networks/create", {"Name": "app_front", "Labels": {"k": "v", "x": ""}})

@@ -209,7 +209,8 @@ def endpoints_of(
         body.network_id = id if id in networks else ""
         shown[networks[id].name if id in networks else wish.network] = body
     if container.wanted.mode in ("host", "none") and container.wanted.mode in by_name:
-        shown[container.wanted.mode] = EndpointBody(network_id=by_name[container.wanted.mode].id)
+        network_id, endpoint_id = by_name[container.wanted.mode].id, sandbox.id if sandbox is not None else ""
+        shown[container.wanted.mode] = EndpointBody(network_id=network_id, endpoint_id=endpoint_id)
     return shown
 
 
