@@ -10,6 +10,7 @@ from linkspan.api.bodies.images import AuthBody, Message
 from linkspan.api.bodies.resources import UlimitBody
 from linkspan.api.bodies.usage import CachePruned
 from linkspan.api.calls import Call, Route, answer
+from linkspan.api.filters import parse_filters
 from linkspan.api.registries import credentials, decoded, named
 from linkspan.api.render.images import progress_message
 from linkspan.api.transfers import body_of, streamed
@@ -18,6 +19,7 @@ from linkspan.model.errors import InvalidError, UnimplementedError
 from linkspan.model.images import Credentials, Image
 from linkspan.model.references import HUB
 
+_PRUNE_FILTERS = ("until", "id", "parent", "type", "description", "inuse", "shared", "private")
 IDENTITIES_HEADER = "X-Registry-Config"
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
 
@@ -133,8 +135,13 @@ def _concluded(image: Image, request: BuildRequest, *, quiet: bool) -> list[Mess
 
 
 async def prune(call: Call) -> web.StreamResponse:
-    """POST /build/prune: everything, whatever is asked for, as the program that builds does not tell its parts."""
-    freed = await call.rooms.images.prune_builds()
+    """POST /build/prune: all or, when a build has added to it since `until`, nothing: its parts are not told apart."""
+    filters = parse_filters(
+        call.text("filters"), ("until", "id", "parent", "type", "description", "inuse", "shared", "private")
+    )
+    since, until = call.rooms.images.builds_since(), filters.until(call.now)
+    kept = since is not None and until is not None and since > until
+    freed = 0 if kept else await call.rooms.images.prune_builds()
     call.rooms.announce("builder", "prune", "", call.now, reclaimed=str(freed))
     return answer(CachePruned(caches_deleted=["buildah"] if freed else None, space_reclaimed=freed))
 
@@ -172,7 +179,7 @@ ROUTES = (
         prune,
         "Throw away what builds keep for later ones",
         {200: CachePruned},
-        query={"all": "no effect", "filters": "no effect", "keep-storage": "no effect"},
+        query={"all": "no effect", "filters": "JSON: until", "keep-storage": "no effect"},
         changes=True,
     ),
 )

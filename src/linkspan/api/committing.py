@@ -46,9 +46,14 @@ async def commit(call: Call) -> web.StreamResponse:
         "commit",
         container.id,
         call.now,
-        comment=call.text("comment"),
-        imageID=image.id,
-        name=container.name,
+        **{
+            **wanted.labels,
+            "comment": call.text("comment"),
+            "image": wanted.origin,
+            "imageID": image.id,
+            "imageRef": "" if name is None else name.familiar,
+            "name": container.name,
+        },
     )
     return answer(CommittedBody(id=image.id), 201)
 

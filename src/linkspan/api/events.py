@@ -14,7 +14,7 @@ from linkspan.api.render.events import FILTERS, event_body, included
 from linkspan.model.errors import InvalidError, UnavailableError
 from linkspan.model.events import Event
 
-SHOWN = frozenset({"container", "network", "image", "volume", "daemon"})
+SHOWN = frozenset({"builder", "container", "daemon", "image", "network", "volume"})
 """Kinds that Docker's clients know; a sandbox is the engine's own word for what lives inside a container."""
 
 

@@ -1,20 +1,15 @@
-"""Archives of images: `docker load` and `docker save`.
-
-What is saved has the layout of Docker 25 and later: `manifest.json`, and blobs by their digest. Docker of any age,
-skopeo and podman read it as a docker archive.
-"""
+"""Archives of images: `docker load`."""
 
 import asyncio
 import re
 import shutil
 import tarfile
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO
 
 import msgspec
 from msgspec import Struct, field
@@ -31,7 +26,6 @@ from linkspan.model.references import Reference, parse_reference
 
 _CHUNK = 1 << 20
 _MAX_INDEX = 8 << 20
-_BLOBS = "blobs/sha256"
 _CONFIG = re.compile(r"(?:^|/)([0-9a-f]{64})(?:\.json)?$")
 
 
@@ -155,49 +149,3 @@ def _id(config: str) -> str:
     """The id in the path of a configuration: `<id>.json` of Docker to version 24, `blobs/sha256/<id>` later."""
     match = _CONFIG.search(config)
     return f"sha256:{match[1]}" if match else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """An image to be saved, with the names it is to have."""
-
-    image: Image
-    names: tuple[str, ...]
-
-
-async def saved(files: Files, images: Sequence[Saved]) -> AsyncIterator[bytes]:
-    """The archive with these images, piece by piece."""
-    digests = [digest for each in images for digest in (each.image.id, *(one.digest for one in each.image.layers))]
-    for digest in dict.fromkeys(digests):
-        path = files.blob(digest)
-        with path.open("rb") as file:
-            yield _head(f"{_BLOBS}/{_hex(digest)}", path.stat().st_size)
-            async for data in _contents(file):
-                yield data
-    index = msgspec.json.encode([_entry(each) for each in images])
-    yield _head("manifest.json", len(index)) + index + b"\0" * (-len(index) % tarfile.BLOCKSIZE)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
-
-
-async def _contents(file: IO[bytes]) -> AsyncIterator[bytes]:
-    length = 0
-    while data := await asyncio.to_thread(file.read, _CHUNK):
-        length += len(data)
-        yield data
-    if padding := -length % tarfile.BLOCKSIZE:
-        yield b"\0" * padding
-
-
-def _head(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode, info.mtime = size, 0o644, 0
-    return info.tobuf(tarfile.PAX_FORMAT)
-
-
-def _entry(saved: Saved) -> _Entry:
-    layers = [f"{_BLOBS}/{_hex(layer.digest)}" for layer in saved.image.layers]
-    return _Entry(config=f"{_BLOBS}/{_hex(saved.image.id)}", repo_tags=list(saved.names) or None, layers=layers)
-
-
-def _hex(digest: str) -> str:
-    return digest.partition(":")[2]

@@ -10,18 +10,20 @@ from pathlib import Path
 
 from linkspan.images import documents
 from linkspan.images.adding import Adder
-from linkspan.images.archives import Loader, Saved, saved
+from linkspan.images.announcing import Announcer
+from linkspan.images.archives import Loader
 from linkspan.images.building import Builder, result
 from linkspan.images.changes import changed
-from linkspan.images.files import Files
+from linkspan.images.files import Files, spool
 from linkspan.images.jobs import Jobs, Say
 from linkspan.images.making import Maker, Making
 from linkspan.images.platforms import fits, machine_platform, parse_platform
 from linkspan.images.ports import BuildTool, ContextUnpacker, ImageStore, Networks, Transport, Unpacker
 from linkspan.images.pulling import Puller
 from linkspan.images.pushing import Pusher
-from linkspan.images.register import Register, unknown
-from linkspan.images.removing import verdict
+from linkspan.images.register import Register
+from linkspan.images.removing import Remover
+from linkspan.images.saving import Saved, saved, to_save
 from linkspan.model.builds import BuildNews, BuildRequest
 from linkspan.model.errors import InvalidError, LinkspanError, NotFoundError
 from linkspan.model.events import Event
@@ -38,7 +40,6 @@ from linkspan.model.images import (
 )
 from linkspan.model.references import Reference, parse_reference
 
-_SPOOLED = 1 << 20
 _SCRATCH = "docker.io/library/scratch"
 """The name of what is empty, which no registry has."""
 
@@ -82,7 +83,8 @@ class Images:
         self._adder = adder
         tool, unpack, networks = builds
         self._builder = Builder(self._files, self._register, adder, tool, unpack, networks, self._bring)
-        self._held: list[str] = []
+        self._announcer = Announcer(surroundings.now, surroundings.announce)
+        self._remover = Remover(self._register, self._announcer, surroundings.uses, self._sweep)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Images"]:
@@ -131,11 +133,11 @@ class Images:
                 f"specified platform ({wanted})",
                 field="platform",
             )
-        self._held.append(image.id)
+        self._remover.held.append(image.id)
         try:
             yield image
         finally:
-            self._held.remove(image.id)
+            self._remover.held.remove(image.id)
 
     # ------------------------------------------------------------------------------------------------------ registries
 
@@ -150,7 +152,7 @@ class Images:
         async def work(say: Say) -> None:
             async with self._nothing_half():
                 await self._puller.pull(reference, wanted, credentials, say)
-            self._announce_name(reference, "pull")
+            self._announcer.transfer(self._register.by_name(reference), reference, "pull")
 
         key = ("pull", reference, wanted, credentials)
         async with aclosing(self._jobs.follow(key, work)) as said:
@@ -176,7 +178,7 @@ class Images:
         async def work(say: Say) -> None:
             with self._files.pinned(_digests(image)):
                 outcome.append(await self._pusher.push(image, reference, credentials, say))
-            self._announce_name(reference, "push")
+            self._announcer.transfer(self._register.by_name(reference), reference, "push")
 
         async with aclosing(self._jobs.follow(("push", image.id, reference, credentials), work)) as said:
             async for progress in said:
@@ -193,8 +195,7 @@ class Images:
 
     def names_of(self, repository: Reference) -> Sequence[Reference]:
         """The names with a tag that images here have in a repository."""
-        names = [parse_reference(text) for image in self.all() for text in image.names]
-        return [name for name in names if name.name == repository.name and name.tag]
+        return self._register.names_of(repository)
 
     async def login(self, credentials: Credentials) -> None:
         """Ask a registry whether it knows somebody."""
@@ -220,10 +221,10 @@ class Images:
         """Every image of an archive, or an error and none."""
         async with self._files.scratch() as scratch:
             archive = scratch / "archive.tar"
-            await _spool(body, archive)
+            await spool(body, archive)
             loaded = await self._jobs.carry_out(self._load(archive, scratch), "load images")
         for each in loaded:
-            self._announce(each.image, "load")
+            self._announcer.image(each.image, "load")
         return loaded
 
     async def _load(self, archive: Path, scratch: Path) -> Sequence[Loaded]:
@@ -232,45 +233,14 @@ class Images:
 
     def save(self, references: Sequence[str]) -> AsyncIterator[bytes]:
         """The archive with these images. What is wrong with a name is said before the first piece."""
-        wanted: dict[str, list[str]] = {}
-        for text in references:
-            for image, names in self._saved(text):
-                wanted.setdefault(image.id, []).extend(names)
-        chosen = [Saved(self._register.find(id)[0], tuple(dict.fromkeys(names))) for id, names in wanted.items()]
-        return self._archive(chosen)
-
-    def _saved(self, text: str) -> Iterator[tuple[Image, list[str]]]:
-        """A name without a tag means every tag of its repository."""
-        image, name = self._found(text)
-        if name is None or (image is not None and name.digest):
-            assert image is not None
-            yield image, []
-        elif image is not None and (":" in text.rpartition("/")[2]):
-            yield image, [name.familiar]
-        else:
-            names = self.names_of(name)
-            if not names:
-                raise unknown(name.tagged.familiar)
-            for each in names:
-                found = self._register.by_name(each)
-                assert found is not None
-                yield found, [each.familiar]
-
-    def _found(self, text: str) -> tuple[Image | None, Reference | None]:
-        try:
-            return self._register.find(text)
-        except NotFoundError:
-            reference = parse_reference(text)
-            if reference.tag or reference.digest:
-                raise
-            return None, reference
+        return self._archive(to_save(self._register, references))
 
     async def _archive(self, chosen: Sequence[Saved]) -> AsyncIterator[bytes]:
-        with self._files.pinned(digest for each in chosen for digest in _digests(each.image)):
+        with self._files.pinned(digest for each in chosen for digest in each.digests):
             async for data in saved(self._files, chosen):
                 yield data
         for each in chosen:
-            self._announce(each.image, "save")
+            self._announcer.image(each.image, "save")
 
     async def make(
         self,
@@ -289,10 +259,11 @@ class Images:
         making = Making(config, wanted, message)
         async with self._files.scratch() as scratch:
             archive = scratch / "archive.tar"
-            await _spool(body, archive)
+            await spool(body, archive)
             names = [name.tagged] if name is not None else []
             image = await self._jobs.carry_out(self._make(archive, making, names, scratch), "import an image")
-        self._announce(image, "import")
+        self._announcer.tags(image, names)
+        self._announcer.image(image, "import")
         return image
 
     async def commit(
@@ -313,10 +284,12 @@ class Images:
             making = Making(changed(config, changes), platform, message, author, " ".join(config.cmd))
             scratch = await stack.enter_async_context(self._files.scratch())
             archive = scratch / "archive.tar"
-            await _spool(body, archive)
+            await spool(body, archive)
             names = [name.tagged] if name is not None else []
             work = self._make(archive, making, names, scratch, below)
-            return await self._jobs.carry_out(work, "commit an image")
+            image = await self._jobs.carry_out(work, "commit an image")
+        self._announcer.tags(image, names)
+        return image
 
     async def _make(
         self, archive: Path, making: Making, names: Sequence[Reference], scratch: Path, base: Image | None = None
@@ -334,7 +307,7 @@ class Images:
         self._builder.tool.check()
         async with self._files.scratch() as scratch:
             archive = scratch / "context.tar"
-            await _spool(body, archive)
+            await spool(body, archive)
             with self._builder.at_work() as alone:
                 async for news in self._builder.build(archive, request, scratch, alone=alone):
                     yield news
@@ -343,8 +316,7 @@ class Images:
     async def _built(self, request: BuildRequest, scratch: Path) -> Image:
         async with self._nothing_half():
             image = await self._adder.add(result(scratch), request.names, scratch)
-        for name in request.names:
-            self._announce(image, "tag", name=name.familiar)
+        self._announcer.tags(image, request.names)
         return image
 
     async def _bring(self, name: str, request: BuildRequest) -> AsyncIterator[ImageProgress]:
@@ -377,50 +349,15 @@ class Images:
                 "refusing to create an ambiguous tag using digest algorithm as name", field="repo", value=name.familiar
             )
         await self._jobs.carry_out(self._register.put(image, [name.tagged], self._around.now()), f"tag {name.familiar}")
-        self._announce(image, "tag", name=name.tagged.familiar)
+        self._announcer.image(image, "tag", name=name.tagged.familiar)
 
     async def remove(self, reference: str, *, force: bool = False) -> Removal:
         """Take a name, or everything, from an image. Raises `ConflictError` when a container needs it."""
-        return await self._jobs.carry_out(self._remove(reference, force=force), f"remove {reference}")
-
-    async def _remove(self, reference: str, *, force: bool) -> Removal:
-        image, name = self._register.find(reference)
-        uses = [use for use in self._around.uses() if use.image == image.id]
-        uses += [ImageUse("(a new one)", image.id, "", running=True) for id in self._held if id == image.id]
-        decided = verdict(image, name, uses, force=force)
-        untagged = tuple(parse_reference(text).familiar for text in decided.untag)
-        if not decided.delete:
-            await self._register.untag(image, decided.untag)
-            self._announce_untagged(image, untagged)
-            return Removal(untagged)
-        await self._register.remove(image)
-        self._announce_untagged(image, untagged)
-        self._announce(image, "delete")
-        await self._sweep()
-        return Removal(untagged, (image.id,))
-
-    def _announce_untagged(self, image: Image, names: Sequence[str]) -> None:
-        for _ in names:
-            self._announce(image, "untag")
+        return await self._jobs.carry_out(self._remover.remove(reference, force=force), f"remove {reference}")
 
     async def prune(self, chosen: Callable[[Image], bool]) -> tuple[Sequence[Removal], int]:
         """Remove every image of these that no container uses; the bytes that this freed."""
-        return await self._jobs.carry_out(self._prune(chosen), "prune images")
-
-    async def _prune(self, chosen: Callable[[Image], bool]) -> tuple[Sequence[Removal], int]:
-        used = {use.image for use in self._around.uses()} | set(self._held)
-        removals = []
-        for image in self.all():
-            if image.id in used or not chosen(image):
-                continue
-            await self._register.remove(image)
-            untagged = tuple(parse_reference(text).familiar for text in image.names)
-            self._announce_untagged(image, untagged)
-            self._announce(image, "delete")
-            removals.append(Removal(untagged, (image.id,)))
-        freed = await self._sweep()
-        self._around.announce(Event("image", "prune", "", self._around.now(), (("reclaimed", str(freed)),)))
-        return removals, freed
+        return await self._jobs.carry_out(self._remover.prune(chosen), "prune images")
 
     # ---------------------------------------------------------------------------------------------------------- inside
 
@@ -437,30 +374,7 @@ class Images:
         wanted = {digest for image in self.all() for digest in _digests(image)}
         return await self._files.sweep(wanted, {use.root for use in self._around.uses()})
 
-    def _announce(self, image: Image, action: str, name: str = "") -> None:
-        attributes = {**image.config.labels, "name": name or image.id}
-        self._around.announce(Event("image", action, image.id, self._around.now(), tuple(sorted(attributes.items()))))
-
-    def _announce_name(self, reference: Reference, action: str) -> None:
-        image = self._register.by_name(reference)
-        labels = {} if image is None else image.config.labels
-        attributes = {**labels, "name": reference.familiar_name}
-        actor = reference.familiar
-        self._around.announce(Event("image", action, actor, self._around.now(), tuple(sorted(attributes.items()))))
-
 
 def _digests(image: Image) -> tuple[str, ...]:
     """Everything that is kept of an image."""
     return (image.id, image.manifest, image.root, *(layer.digest for layer in image.layers))
-
-
-async def _spool(body: AsyncIterator[bytes], path: Path) -> None:
-    """Write what comes into a file, in large pieces."""
-    with path.open("wb") as file:
-        gathered = bytearray()
-        async for data in body:
-            gathered += data
-            if len(gathered) >= _SPOOLED:
-                await asyncio.to_thread(file.write, bytes(gathered))
-                gathered.clear()
-        file.write(gathered)

@@ -18,6 +18,8 @@ from linkspan.images.documents import digest_of
 
 Result = TypeVar("Result")
 
+_SPOOLED = 1 << 20
+
 
 def chain_id(diff_ids: Sequence[str]) -> str:
     """OCI's name for layers on top of one another (image-spec, config.md); Docker's ids of layers are these."""
@@ -144,3 +146,15 @@ def tree_size(directory: Path) -> int:
             with suppress(FileNotFoundError):
                 total += os.lstat(f"{path}/{name}").st_size
     return total
+
+
+async def spool(body: AsyncIterator[bytes], path: Path) -> None:
+    """Write what comes into a file, in large pieces."""
+    with path.open("wb") as file:
+        gathered = bytearray()
+        async for data in body:
+            gathered += data
+            if len(gathered) >= _SPOOLED:
+                await asyncio.to_thread(file.write, bytes(gathered))
+                gathered.clear()
+        file.write(gathered)

@@ -46,6 +46,11 @@ class Register:
             found = self._names.get(reference.with_digest(reference.digest).full)
         return self._images[found] if found is not None else None
 
+    def names_of(self, repository: Reference) -> Sequence[Reference]:
+        """The names with a tag that images have in a repository."""
+        names = [parse_reference(text) for image in self.all() for text in image.names]
+        return [name for name in names if name.name == repository.name and name.tag]
+
     def find(self, text: str) -> tuple[Image, Reference | None]:
         """By digest, name, or the beginning of an id; the name, when it was one. `NotFoundError` in Docker's words."""
         if is_digest(text) or (_HEX.fullmatch(text) and len(text) == _FULL):

@@ -1,10 +1,12 @@
-"""What `docker rmi` takes away, by Docker's rules (daemon/images/image_delete.go). Pure."""
+"""What `docker rmi` and `docker image prune` take away, by Docker's rules (daemon/images/image_delete.go)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
+from linkspan.images.announcing import Announcer
+from linkspan.images.register import Register
 from linkspan.model.errors import ConflictError
-from linkspan.model.images import Image, ImageUse
+from linkspan.model.images import Image, ImageUse, Removal
 from linkspan.model.references import Reference, parse_reference
 
 _SHORT = 12
@@ -70,3 +72,48 @@ def _conflict(image: Image, reason: str, *, forced: bool) -> ConflictError:
     return ConflictError(
         f"conflict: unable to delete {image.id[7 : 7 + _SHORT]} ({how}) - {reason}", field="image", value=image.id
     )
+
+
+@dataclass(frozen=True)
+class Remover:
+    """Removes images. `held` are the ids of those that something is just being made of; `sweep` frees what is left."""
+
+    register: Register
+    announcer: Announcer
+    uses: Callable[[], Iterable[ImageUse]]
+    sweep: Callable[[], Awaitable[int]]
+    held: list[str] = field(default_factory=list)
+
+    async def remove(self, reference: str, *, force: bool) -> Removal:
+        """Take a name, or everything, from an image. Raises `ConflictError` when a container needs it."""
+        image, name = self.register.find(reference)
+        uses = [use for use in self.uses() if use.image == image.id]
+        uses += [ImageUse("(a new one)", image.id, "", running=True) for id in self.held if id == image.id]
+        decided = verdict(image, name, uses, force=force)
+        if decided.delete:
+            return await self._delete(image, decided.untag, sweep=True)
+        await self.register.untag(image, decided.untag)
+        untagged = _shown(decided.untag)
+        self.announcer.removal(image, untagged, deleted=False)
+        return Removal(untagged)
+
+    async def _delete(self, image: Image, names: Sequence[str], *, sweep: bool) -> Removal:
+        await self.register.remove(image)
+        untagged = _shown(names)
+        self.announcer.removal(image, untagged, deleted=True)
+        if sweep:
+            await self.sweep()
+        return Removal(untagged, (image.id,))
+
+    async def prune(self, chosen: Callable[[Image], bool]) -> tuple[Sequence[Removal], int]:
+        """Remove every image of these that no container uses; the bytes that this freed."""
+        used = {use.image for use in self.uses()} | set(self.held)
+        doomed = [image for image in self.register.all() if image.id not in used and chosen(image)]
+        removals = [await self._delete(image, image.names, sweep=False) for image in doomed]
+        freed = await self.sweep()
+        self.announcer.prune(freed)
+        return removals, freed
+
+
+def _shown(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(parse_reference(text).familiar for text in names)

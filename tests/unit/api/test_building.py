@@ -141,6 +141,8 @@ async def test_disk_usage_of_one_kind_alone() -> None:
 async def test_what_builds_keep_is_pruned() -> None:
     async with api_client() as client:
         await build(client)
+        long_ago = urlencode({"filters": '{"until":["1h"]}'})
+        assert (await client.post(f"/build/prune?{long_ago}")).json == {"CachesDeleted": None, "SpaceReclaimed": 0}
         assert (await client.post("/build/prune?all=1")).json == {"CachesDeleted": ["buildah"], "SpaceReclaimed": 8}
         assert (await client.post("/build/prune")).json == {"CachesDeleted": None, "SpaceReclaimed": 0}
         assert (await client.get("/system/df")).json["BuildCache"] == []

@@ -95,6 +95,13 @@ async def test_the_head_comes_at_once_and_then_what_happens() -> None:
     assert (destroyed["Action"], destroyed["Actor"]["ID"]) == ("destroy", created["Actor"]["ID"])
 
 
+async def test_the_end_of_what_builds_kept_is_told() -> None:
+    async with api_client() as client, await following(client, "?filters=%7B%22type%22:[%22builder%22]%7D") as reply:
+        await client.post("/build/prune")
+        (pruned,) = await read(reply, 1)
+    assert (pruned["Action"], pruned["Actor"]["Attributes"]) == ("prune", {"reclaimed": "0"})
+
+
 async def test_what_has_been_is_told_and_the_stream_ends_in_time() -> None:
     async with api_client() as client:
         await client.post("/networks/create", {"Name": "n1"})

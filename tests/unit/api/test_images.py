@@ -108,7 +108,7 @@ async def test_inspect_shows_the_image() -> None:
         ("GET", "/images/nosuch/history", 404, "No such image: nosuch:latest"),
         ("DELETE", "/images/nosuch", 404, "No such image: nosuch:latest"),
         ("POST", "/images/nosuch/tag?repo=x", 404, "No such image: nosuch:latest"),
-        ("GET", "/images/get?names=nosuch", 404, "No such image: nosuch:latest"),
+        ("GET", "/images/get?names=nosuch", 404, "No such image: nosuch"),
         ("GET", "/images/a..b/json", 400, "invalid reference format"),
         ("POST", "/images/create?fromImage=UPPER", 400, "must be lowercase"),
         ("POST", "/images/create?fromImage=registry.test/no&tag=1", 404, "manifest for registry.test/no:1 not found"),

@@ -326,7 +326,7 @@ async def test_what_is_saved_loads_again(gallery: Gallery) -> None:
 
 async def test_what_cannot_be_saved_is_said_at_once(gallery: Gallery) -> None:
     async with gallery.open() as images:
-        with pytest.raises(NotFoundError, match="No such image: one:latest"):
+        with pytest.raises(NotFoundError, match=r"^No such image: one$"):
             images.save(["one"])
 
 
@@ -381,6 +381,15 @@ async def test_everything_that_happens_is_announced(gallery: Gallery) -> None:
     ]
     assert dict(gallery.events[0].attributes)["k"] == "v"
     assert gallery.events[3].actor == FULL
+
+
+async def test_names_of_what_is_made_here_are_announced(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        made = await images.make(pieces(BASE), parse_reference("made"))
+        await images.make(pieces(BASE), None)
+        await images.commit(pieces(layer(Entry("d", b"4"))), parse_reference("more"), made.id, ImageConfig())
+    assert gallery.happened()[:2] == ["tag made:latest", f"import {made.id}"]
+    assert gallery.happened()[3:] == ["tag more:latest"]
 
 
 async def test_a_container_s_image_is_shown_by_its_id_when_another_has_its_name(gallery: Gallery) -> None:

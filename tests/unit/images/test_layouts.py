@@ -81,6 +81,27 @@ async def test_every_image_of_a_layout_is_loaded_under_its_name(gallery: Gallery
         assert images.get("one:1").id == ONE.id and images.get("localhost/two:2").id == TWO.id
 
 
+async def test_what_is_saved_is_a_layout_too(gallery: Gallery) -> None:
+    async with gallery.open() as images:
+        await images.load(pieces(archive([(ONE, ["one:1", "one:2"]), (TWO, [])])))
+        data = b"".join([each async for each in images.save(["one", TWO.id])])
+        for image in images.all():
+            await images.remove(image.id, force=True)
+        loaded = await images.load(pieces(without("manifest.json", data)))
+    found = {each.image.id: [name.familiar for name in each.names] for each in loaded}
+    assert found == {ONE.id: ["one:1", "one:2"], TWO.id: []}
+
+
+def without(name: str, data: bytes) -> bytes:
+    """An archive without one of its members."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(data)) as whole, tarfile.open(fileobj=buffer, mode="w") as rest:
+        for member in whole:
+            if member.name != name:
+                rest.addfile(member, whole.extractfile(member))
+    return buffer.getvalue()
+
+
 async def test_a_tag_alone_names_nothing(gallery: Gallery) -> None:
     layout = Layout()
     layout.add(layout.image(ONE), **{TAG: "latest"})

@@ -79,7 +79,9 @@ class Runtime(Struct, kw_only=True):
 class Registries(Struct, rename=docker_name, kw_only=True):
     """Where images come from."""
 
-    insecure_registry_cidrs: list[str] = field(name="InsecureRegistryCIDRs", default_factory=list)
+    insecure_registry_cidrs: list[str] = field(
+        name="InsecureRegistryCIDRs", default_factory=lambda: ["::1/128", "127.0.0.0/8"]
+    )
     index_configs: dict[str, dict[str, str]] = field(default_factory=dict)
     mirrors: list[str] = field(default_factory=list)
 
