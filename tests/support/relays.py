@@ -89,13 +89,25 @@ async def carried(
     *,
     proxy_protocol: bool = False,
     clock: Callable[[], float] = time.monotonic,
+    buffers: int = 0,
 ) -> AsyncIterator[Carried]:
-    """A server's socket behind a relay."""
-    async with Relay(make_socket, clock) as relay, asyncio.timeout(PATIENCE):
+    """A server's socket behind a relay, whose sockets have buffers of so many bytes, or as the kernel grows them."""
+
+    def make(namespace: int | None, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        return narrowed(make_socket(namespace, family, kind), buffers)
+
+    async with Relay(make, clock) as relay, asyncio.timeout(PATIENCE):
         with bound(kind) as server:
-            listener = bound(kind, host)
+            listener = narrowed(bound(kind, host), buffers)
             port, value = port_of(listener), host_port(listener, port_of(server), proxy_protocol=proxy_protocol)
             yield Carried(relay, relay.serve(value, [listener.detach()]), port, server, value)
+
+
+def narrowed(made: socket.socket, buffers: int) -> socket.socket:
+    """The socket, with buffers of so many bytes each way; what it accepts has them too. 0: as they were."""
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF) if buffers else ():
+        made.setsockopt(socket.SOL_SOCKET, option, buffers)
+    return made
 
 
 async def read_all(source: socket.socket) -> bytes:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from hashlib import sha256
 from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,22 @@ from linkspan.model.dataplane import HostPort
 from linkspan.model.errors import UnavailableError
 from linkspan.model.ports import PortRange, Protocol
 from tests.support.patience import PATIENCE
-from tests.support.relays import HERE, Carried, bound, carried, host_port, make_socket, port_of, read_all, reset, until
+from tests.support.relays import (
+    HERE,
+    Carried,
+    bound,
+    carried,
+    host_port,
+    make_socket,
+    narrowed,
+    port_of,
+    read_all,
+    reset,
+    until,
+)
 
+MOST_BUFFERED = 4 << 20
+"""Bytes: more than fit into four sockets with buffers of 64 KiB (which the kernel doubles) and a pipe."""
 Story = Callable[[Carried], Awaitable[None]]
 
 
@@ -129,36 +142,29 @@ def test_megabytes_in_both_directions_at_once_arrive_unchanged() -> None:
     told(story)
 
 
-def most_buffered() -> int:
-    """Bytes that fit into one of the relay's sockets on each side as the kernel grows them, ours, and a pipe."""
-    grown = sum(int(Path(f"/proc/sys/net/ipv4/tcp_{way}").read_text().split()[2]) for way in ("rmem", "wmem"))
-    return grown + (2 << 20)
-
-
 @pytest.mark.slow
 def test_a_slow_reader_holds_the_sender_back_and_gets_everything() -> None:
     async def send_until_held_back(side: socket.socket) -> int:
         loop, sent = asyncio.get_running_loop(), 0
         try:
-            while True:
+            while sent < MOST_BUFFERED:
                 async with asyncio.timeout(0.3):
                     await loop.sock_sendall(side, bytes(1 << 16))
                 sent += 1 << 16
         except TimeoutError:
-            return sent
+            pass
+        return sent
 
-    async def story(place: Carried) -> None:
-        client, server = await place.connection()
-        with client, server:
-            for side in (client, server):
-                side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
-                side.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-            sent = await send_until_held_back(server)
-            assert sent < most_buffered()
-            server.shutdown(socket.SHUT_WR)
-            assert sent <= len(await read_all(client)) <= sent + (1 << 16)
+    async def whole() -> None:
+        async with carried(socket.SOCK_STREAM, buffers=1 << 16) as place:
+            client, server = await place.connection()
+            with narrowed(client, 1 << 16), narrowed(server, 1 << 16):
+                sent = await send_until_held_back(server)
+                assert sent < MOST_BUFFERED
+                server.shutdown(socket.SHUT_WR)
+                assert sent <= len(await read_all(client)) <= sent + (1 << 16)
 
-    told(story)
+    asyncio.run(whole())
 
 
 @pytest.mark.slow
