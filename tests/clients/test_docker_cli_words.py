@@ -193,3 +193,14 @@ def test_what_docker_puts_into_every_root_is_nothing_that_a_container_wrote(shar
     assert shared.done("inspect", "--size", "-f", "{{.SizeRw}}", "sz") == "0"
     assert shared.done("ps", "-as", "--filter", "name=sz", "--format", "{{.Size}}").startswith("0B (virtual ")
     shared.done("rm", "sz")
+
+
+def test_what_has_ended_is_not_healthy_until_it_is_looked_at_again(shared: SharedMachine) -> None:
+    check = ("--health-cmd", "true", "--health-interval", "100ms")
+    shared.done("run", "-d", "--name", "hl", *check, "busybox", "sleep", "1000")
+    until(shared, "{{.State.Health.Status}}", "hl", "healthy")
+    shared.done("stop", "-t", "0", "hl")
+    assert shared.done("inspect", "-f", "{{.State.Health.Status}}", "hl") == "unhealthy"
+    shared.done("start", "hl")
+    until(shared, "{{.State.Health.Status}}", "hl", "healthy")
+    shared.done("rm", "-f", "hl")

@@ -14,6 +14,7 @@ from linkspan.containers.register import Life
 from linkspan.containers.restarting import starts_again
 from linkspan.model.containers import Container, ContainerState, Status
 from linkspan.model.errors import LinkspanError
+from linkspan.model.health import Condition
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,10 @@ def ended_state(state: ContainerState, places: Places, now: datetime) -> Contain
     except (OSError, ValueError):
         code, finished = UNKNOWN, now
     oom = (places.bundle / "oom").exists()
-    return replace(state, status=Status.EXITED, pid=0, exit_code=code, finished=finished, oom_killed=oom, error="")
+    # What nobody looks at any more is not healthy, in Docker's inspect and filters (moby's daemon/health.go).
+    health = None if state.health is None else replace(state.health, condition=Condition.UNHEALTHY)
+    ended = replace(state, status=Status.EXITED, pid=0, exit_code=code, finished=finished, health=health)
+    return replace(ended, oom_killed=oom, error="")
 
 
 async def _attempt(what: str, container: Container, work: Awaitable[None]) -> None:
