@@ -226,6 +226,8 @@ def _mount(text: str) -> Json:
     volume: dict[str, Json] = {}
     if "volume-nocopy" in given:
         volume["NoCopy"] = given.pop("volume-nocopy") in ("", "true", "1")
+    if "volume-subpath" in given:
+        volume["Subpath"] = given.pop("volume-subpath")
     if "volume-driver" in given:
         volume["DriverConfig"] = {"Name": given.pop("volume-driver")}
     mount |= {"VolumeOptions": volume} if volume else {}

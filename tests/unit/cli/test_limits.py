@@ -78,11 +78,11 @@ def test_health_checks() -> None:
 
 
 def test_volumes() -> None:
-    mount = "type=volume,source=v2,target=/v,readonly,volume-nocopy"
+    mount = "type=volume,source=v2,target=/v,readonly,volume-nocopy,volume-subpath=a/b"
     found = wanted("-v", "v1:/data:ro", "-v", "/nameless", "--mount", mount, "--volumes-from", "other:ro")
     assert found.mounts == (
         Mount(MountKind.VOLUME, "/data", "v1", read_only=True),
-        Mount(MountKind.VOLUME, "/v", "v2", read_only=True, copy=False),
+        Mount(MountKind.VOLUME, "/v", "v2", read_only=True, copy=False, subpath="a/b", detailed=True),
         Mount(MountKind.VOLUME, "/nameless", anonymous=True),
     )
     assert found.volumes_from == ("other:ro",)
