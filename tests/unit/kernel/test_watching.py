@@ -24,9 +24,9 @@ def test_every_directory_is_told_of_by_its_number(watch: Watch, tmp_path: Path) 
     assert watch.told() == frozenset()
     (tmp_path / "a" / "a name of some length").write_text("x")
     (tmp_path / "c" / "log").touch()
-    assert watch.told() == {numbers[0], numbers[2]}
+    assert watch.told() == frozenset({numbers[0], numbers[2]})
     (tmp_path / "c" / "log").rename(tmp_path / "b" / "log")
-    assert watch.told() == {numbers[1]}
+    assert watch.told() == frozenset({numbers[1]})
     (tmp_path / "b" / "log").unlink()
     assert watch.told() == frozenset()
 
@@ -35,7 +35,7 @@ def test_what_is_watched_once_is_told_once(watch: Watch, tmp_path: Path) -> None
     number = watch.add(tmp_path, once=True)
     for _ in range(3):
         (tmp_path / "log").write_text("x")
-    assert watch.told() == {number}
+    assert watch.told() == frozenset({number})
     (tmp_path / "log").write_text("x")
     assert watch.told() == frozenset()
 
