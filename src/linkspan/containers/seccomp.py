@@ -1,7 +1,8 @@
 """Which system calls a process may make: a profile in Docker's form, resolved for one container.
 
-The default profile is the one that podman and buildah use, which has its home in containers/common and follows
-Docker's. It is data of a Debian package; a profile of the user's has the same form. Its rules are for certain
+The default profile is the one that podman and buildah use, which has its home in containers/common. It is data of a
+Debian package, and narrowed to what Docker's allows: podman gives every process namespaces, mounts and keys of its own,
+Docker only the administrators among them. A profile of the user's has the same form. The rules are for certain
 architectures, capabilities or kernels; the runtime wants them resolved.
 """
 
@@ -29,15 +30,60 @@ _ARCHITECTURES = {
 """By uname's word: the profile's word, and libseccomp's."""
 
 
+_ADMINISTRATION = frozenset(
+    {"clone", "clone3", "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount", "open_tree"}
+    | {"setns", "syslog", "umount", "umount2", "unshare"}
+)
+"""What Docker's profile leaves to those who have CAP_SYS_ADMIN."""
+
+_REFUSED = frozenset({"keyctl", "pivot_root"})
+"""What Docker's profile allows nobody."""
+
+_NAMESPACES = 0x7E020000
+"""The flags of clone that make namespaces: CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID and -NET."""
+
+_EPERM, _ENOSYS = 1, 38
+_FLAGS_COME_SECOND = ["s390", "s390x"]
+
+
 def default_profile(path: Path = DEFAULT_PROFILE) -> str:
     """The text of the default profile; `UnavailableError` names the package that has it."""
     try:
-        return path.read_text()
-    except OSError as error:
+        return json.dumps(narrowed(json.loads(path.read_text())))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnavailableError(
-            f"the default seccomp profile {path} is missing",
+            f"the default seccomp profile {path} is missing or damaged: {error}",
             hint=f"install the package {PACKAGE}, or start containers with --security-opt seccomp=unconfined",
         ) from error
+
+
+def narrowed(profile: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A profile that allows an ordinary process no more than Docker's, which knows the same rules otherwise."""
+    kept = (_without(rule, _ADMINISTRATION | _REFUSED) for rule in profile["syscalls"])
+    return {**profile, "syscalls": [*(rule for rule in kept if rule["names"]), *_administration()]}
+
+
+def _without(rule: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    return {**rule, "names": [name for name in rule["names"] if name not in names]}
+
+
+def _administration() -> Iterator[Mapping[str, Any]]:
+    """Threads and processes are made with clone, so only its flags are looked at. A filter cannot see those of clone3,
+    which libraries do without where the kernel does not have it.
+    """
+    administrators = {"caps": ["CAP_SYS_ADMIN"]}
+    ordinary = sorted(_ADMINISTRATION - {"clone", "clone3"})
+    yield {"names": sorted(_ADMINISTRATION), "action": "SCMP_ACT_ALLOW", "includes": administrators}
+    yield {"names": ordinary, "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM, "excludes": administrators}
+    yield {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS, "excludes": administrators}
+    yield {"names": sorted(_REFUSED), "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM}
+    clone = {"names": ["clone"], "action": "SCMP_ACT_ALLOW"}
+    yield {**clone, "args": [_no_namespaces(0)], "excludes": {**administrators, "arches": _FLAGS_COME_SECOND}}
+    yield {**clone, "args": [_no_namespaces(1)], "excludes": administrators, "includes": {"arches": _FLAGS_COME_SECOND}}
+
+
+def _no_namespaces(index: int) -> Mapping[str, Json]:
+    return {"index": index, "value": _NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
 
 
 def resolved(text: str, capabilities: Collection[str], machine: str = "", kernel: str = "") -> Mapping[str, Json]:

@@ -70,6 +70,12 @@ async def test_system_calls_are_filtered_unless_unconfined(place: ContainerHost)
     assert "NoNewPrivs:\t1" in await place.output(*show, security=["no-new-privileges"])
 
 
+async def test_only_administrators_make_namespaces(place: ContainerHost) -> None:
+    make = ("busybox", "unshare", "-r", "true")
+    assert "Operation not permitted" in await place.output(*make)
+    assert await place.output(*make, cap_add=["SYS_ADMIN"]) == ""
+
+
 async def test_a_system_call_that_is_not_allowed_fails(place: ContainerHost) -> None:
     profile = (
         '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}'

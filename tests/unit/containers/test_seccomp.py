@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from linkspan.containers.seccomp import default_profile, resolved
+from linkspan.containers.seccomp import default_profile, narrowed, resolved
 from linkspan.containers.security import Security, security
 from linkspan.model.errors import InvalidError, UnavailableError
 
@@ -58,6 +58,49 @@ def test_the_runtime_is_told_architectures_arguments_and_errors() -> None:
 def test_what_is_no_profile_is_refused(text: str) -> None:
     with pytest.raises(InvalidError, match="Decoding seccomp profile failed"):
         resolved(text, ())
+
+
+PERMISSIVE = {
+    "defaultAction": "SCMP_ACT_ERRNO",
+    "syscalls": [
+        {"names": ["read", "clone", "clone3", "unshare", "mount", "keyctl"], "action": "SCMP_ACT_ALLOW"},
+        {"names": ["setns"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
+    ],
+}
+
+
+def rules_for(name: str, *caps: str, machine: str = "x86_64") -> list[tuple[str, int | None, object]]:
+    """What becomes of a system call: the action, the error and the arguments of each rule."""
+    found: Any = resolved(json.dumps(narrowed(PERMISSIVE)), caps, machine, "6.1")
+    rules = [rule for rule in found["syscalls"] if name in rule["names"]]
+    return [(rule["action"][9:].lower(), rule.get("errnoRet"), rule.get("args")) for rule in rules]
+
+
+@pytest.mark.parametrize("name", ["unshare", "mount", "setns", "syslog"])
+def test_only_administrators_make_namespaces_and_mounts(name: str) -> None:
+    assert rules_for(name) == [("errno", 1, None)]
+    assert ("allow", None, None) in rules_for(name, "CAP_SYS_ADMIN")
+    assert not any(action == "errno" for action, *_ in rules_for(name, "CAP_SYS_ADMIN"))
+
+
+def test_nobody_has_keys_and_everybody_reads() -> None:
+    assert rules_for("keyctl", "CAP_SYS_ADMIN") == [("errno", 1, None)]
+    assert rules_for("read") == [("allow", None, None)]
+
+
+@pytest.mark.parametrize(("machine", "index"), [("x86_64", 0), ("aarch64", 0), ("s390x", 1)])
+def test_clone_makes_processes_and_no_namespaces(machine: str, index: int) -> None:
+    flags = {"index": index, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
+    assert rules_for("clone", machine=machine) == [("allow", None, [flags])]
+    assert rules_for("clone3", machine=machine) == [("errno", 38, None)]
+    assert rules_for("clone", "CAP_SYS_ADMIN", machine=machine) == [("allow", None, None)]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null"])
+def test_a_damaged_default_profile_is_said(tmp_path: Any, text: str) -> None:
+    (tmp_path / "profile.json").write_text(text)
+    with pytest.raises(UnavailableError, match="missing or damaged"):
+        default_profile(tmp_path / "profile.json")
 
 
 def test_a_missing_default_profile_names_its_package(tmp_path: Any) -> None:
