@@ -280,9 +280,8 @@ def test_publishing_everything_takes_a_network_of_its_own() -> None:
 
 def test_what_is_said_of_an_endpoint_reaches_the_request() -> None:
     settings = {"IPAMConfig": {"LinkLocalIPs": ["169.254.8.9"]}, "DriverOpts": {"a": "b"}}
-    found = request(HostConfig={"NetworkMode": "n1"}, NetworkingConfig={"EndpointsConfig": {"n1": settings}}).endpoints[
-        0
-    ]
+    config = {"EndpointsConfig": {"n1": settings}}
+    (found,) = request(HostConfig={"NetworkMode": "n1"}, NetworkingConfig=config).endpoints
     assert (found.link_local, found.driver_opts) == (("169.254.8.9",), (("a", "b"),))
 
 
