@@ -66,13 +66,13 @@ class Selection:
         start = 0 if self.since is None else _first(records, stamp(self.since), after=False)
         return start, len(records) if self.until is None else _first(records, stamp(self.until), after=True)
 
-    def counts(self, record: bytes) -> bool:
-        """Whether one record (with its end) is wanted."""
+    def wanted(self, record: bytes) -> tuple[bytes, bytes] | None:
+        """The stream and the tag of one record (with its end); None when it is not wanted."""
         found = _RECORD.fullmatch(record)
         if found is None or found[3].islower() or not self.takes(found[2]):
-            return False
+            return None
         start, end = self.window(record)
-        return start == 0 and end > 0
+        return (found[2], found[3]) if start == 0 and end > 0 else None
 
 
 def _first(records: bytes, bound: bytes, *, after: bool) -> int:

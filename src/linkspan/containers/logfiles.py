@@ -107,7 +107,7 @@ class LogFiles:
         self._files.popleft().close()
 
     def to_tail(self, selection: Selection, count: int) -> None:
-        """Go to where the last `count` selected records begin, in whichever file that is."""
+        """Go to where the last `count` selected lines begin, in whichever file that is."""
         for at in range(len(self._files) - 1, -1, -1):
             start, count = beginning_of_tail(self._files[at], selection, count)
             self._files[at].seek(start)
@@ -118,18 +118,23 @@ class LogFiles:
 
 
 def beginning_of_tail(file: BinaryIO, selection: Selection, count: int) -> tuple[int, int]:
-    """Where the last `count` selected records of a file begin, and how many are wanting.
+    """Where the last `count` selected lines of a file begin, and how many are wanting.
 
-    Reads backwards, so that it costs what the tail does.
+    A line is all its pieces, and one that has not ended yet counts. Reads backwards, so that it costs what the tail does.
     """
-    position = file.seek(0, os.SEEK_END)
-    found = position
-    for start, record in _backwards(file, position):
-        if count == 0:
-            break
-        if record.endswith(b"\n") and selection.counts(record):
+    found = file.seek(0, os.SEEK_END)
+    met: set[bytes] = set()
+    for start, record in _backwards(file, found):
+        wanted = selection.wanted(record) if record.endswith(b"\n") else None
+        if wanted is None:
+            continue
+        stream, tag = wanted
+        if tag == b"F" or stream not in met:  # else it is a piece of the line that comes after it
+            if count == 0:
+                break
             count -= 1
-            found = start
+            met.add(stream)
+        found = start
     return found, count
 
 

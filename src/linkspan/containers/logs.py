@@ -17,7 +17,7 @@ _PORTION = 256 * 1024
 async def chunks(
     files: LogFiles, selection: Selection, tail: int | None, more: Callable[[], Awaitable[bool]] | None = None
 ) -> AsyncIterator[LogChunk]:
-    """The selected records of a log, of those that are there the last `tail` only.
+    """The selected records of a log, of those that are there the last `tail` lines only.
 
     `more` waits until there may be more, and gives False once the log is complete; None stops at the end.
     """
