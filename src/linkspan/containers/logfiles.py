@@ -120,7 +120,7 @@ class LogFiles:
 def beginning_of_tail(file: BinaryIO, selection: Selection, count: int) -> tuple[int, int]:
     """Where the last `count` selected lines of a file begin, and how many are wanting.
 
-    A line is all its pieces, and one that has not ended yet counts. Reads backwards, so that it costs what the tail does.
+    A line is all its pieces, and one that has not ended yet counts. Reads backwards: it costs what the tail does.
     """
     found = file.seek(0, os.SEEK_END)
     met: set[bytes] = set()
