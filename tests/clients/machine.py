@@ -188,16 +188,20 @@ class DockerMachine:
 
     async def create(self, name: str, *argv: str, **fields: Any) -> str:
         """A container with our root file system; the docker command has no words for that."""
+        status, answer = await self.ask_to_create(name, *argv, **fields)
+        assert status == 201, answer
+        id: str = answer["Id"]
+        return id
+
+    async def ask_to_create(self, name: str, *argv: str, **fields: Any) -> tuple[int, Any]:
+        """The status and the answer, whatever they are."""
         body = {"Rootfs": str(self.rootfs), "Cmd": list(argv), **fields}
         connector = aiohttp.UnixConnector(str(self.socket))
         async with (
             aiohttp.ClientSession(connector=connector) as session,
             session.post(f"http://api/v1.41/containers/create?name={name}", json=body) as reply,
         ):
-            answer = await reply.json()
-            assert reply.status == 201, answer
-        id: str = answer["Id"]
-        return id
+            return reply.status, await reply.json()
 
     async def terminal(self, words: Sequence[str], *, until: Sequence[tuple[bytes, bytes]]) -> tuple[int, bytes]:
         """Run the docker command on a terminal: after each text is seen, type an answer."""

@@ -277,6 +277,6 @@ async def test_names_are_answered_while_the_daemon_is_dead(machine: DockerMachin
 )
 async def test_the_default_network_has_no_names(machine: DockerMachine, endpoint: dict[str, Any], message: str) -> None:
     await machine.serve()
-    await machine.create("web", *SLEEP, NetworkingConfig={"EndpointsConfig": {"bridge": endpoint}})
-    refused = await machine.docker("start", "web")
-    assert refused.status == 1 and message in refused.err, refused
+    wanted = {"EndpointsConfig": {"bridge": endpoint}}
+    status, answer = await machine.ask_to_create("web", *SLEEP, NetworkingConfig=wanted)
+    assert status == 400 and message in answer["message"], answer
