@@ -9,8 +9,9 @@ import asyncio
 import json
 import os
 import re
+import resource
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -188,10 +189,21 @@ def _flags(request: BuildRequest) -> list[str]:
         flags += ["--label", f"{name}={value}"]
     for host in request.hosts:
         flags += ["--add-host", host]
-    for limit in request.ulimits:
+    for limit in _limits(request):
         flags += ["--ulimit", limit]
     flags += ["--target", request.target] if request.target else []
     return [*flags, *(["--platform", request.platform] if request.platform else [])]
+
+
+def _limits(request: BuildRequest) -> Iterator[str]:
+    """Those that were asked for, and ours where none was, as in Docker: buildah raises these two as far as the kernel
+    goes, for which not every machine gives it the capability.
+    """
+    yield from request.ulimits
+    asked = {limit.partition("=")[0] for limit in request.ulimits}
+    for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
+        if name not in asked:
+            yield "{}={}:{}".format(name, *resource.getrlimit(number))
 
 
 def _reach(network: BuildNetwork) -> list[str]:
