@@ -294,16 +294,24 @@ class Worker:
     # ------------------------------------------------------------------------------------------------ after a death
 
     async def settle(self) -> None:
-        """Wait for what happens by itself after a death: brief containers end, and so do those that were killed."""
-        listed = await self._place.api.get("/containers/json")
-        running = {name: each["Id"] for each in listed for name in each["Names"]}
+        """Wait for what happens by itself after a death: brief containers end, so do those that were killed, and what
+        is to be removed at its end is.
+        """
+        listed = await self._place.api.get("/containers/json?all=1")
+        found = {name: each for each in listed for name in each["Names"]}
         for tracked in self.tracked_containers:
-            if (id := running.get(f"/{tracked.name}")) is not None:
-                tracked.id = id
-                if tracked.brief:
-                    await await_end(self._place, tracked)
-                elif len(tracked.fates) > 1:
-                    await self._alive_or_dead(tracked)
+            if (each := found.get(f"/{tracked.name}")) is not None:
+                await self._settle(tracked, each["Id"], each["State"])
+
+    async def _settle(self, tracked: TrackedContainer, id: str, state: str) -> None:
+        if state == "running":
+            tracked.id = id
+            if tracked.brief:
+                await await_end(self._place, tracked)
+            elif len(tracked.fates) > 1:
+                await self._alive_or_dead(tracked)
+        elif tracked.removes_itself or state == "removing":
+            await await_removal(self._place, id)
 
     async def _alive_or_dead(self, tracked: TrackedContainer) -> None:
         """Wait until a server answers or has ended."""
@@ -398,3 +406,12 @@ async def await_end(place: DaemonHost, tracked: TrackedContainer) -> None:
         raise GoneError("the answer broke off")
     if tracked.brief:
         assert answer["StatusCode"] in {tracked.code, *((137,) if tracked.hit else ())}, (answer, tracked)
+
+
+async def await_removal(place: DaemonHost, id: str) -> None:
+    """Wait until a container is gone."""
+    try:
+        await place.api.post(f"/containers/{id}/wait?condition=removed")
+    except RefusedError as refused:
+        if refused.status != 404:
+            raise
