@@ -2,17 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from linkspan.model.capabilities import CAPABILITIES
+from linkspan.model.capabilities import CAPABILITIES, DEFAULT_CAPABILITIES
 from linkspan.model.errors import InvalidError
-
-DEFAULT = frozenset(
-    f"CAP_{name}"
-    for name in (
-        "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL "
-        "AUDIT_WRITE"
-    ).split()
-)
-"""What a container has in Docker."""
 
 _ALL = "ALL"
 
@@ -33,7 +24,7 @@ def granted(
     elif _ALL in dropped:
         names = frozenset(added)
     else:
-        names = (DEFAULT - dropped) | added
+        names = (DEFAULT_CAPABILITIES - dropped) | added
     return [name for name in CAPABILITIES if name in names & machine]
 
 

@@ -19,6 +19,7 @@ from linkspan.images import programs
 from linkspan.images.ports import BuildHost, Bundle, Site
 from linkspan.images.programs import ProgramError
 from linkspan.model.builds import BuildError, BuildNetwork, BuildRequest
+from linkspan.model.capabilities import DEFAULT_CAPABILITIES
 from linkspan.model.errors import UnavailableError, UnimplementedError
 
 _PACKAGE = "buildah"
@@ -29,9 +30,10 @@ _SETTINGS = {
     "policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
     "registries.conf": 'unqualified-search-registries = ["docker.io"]\n',
     "storage.conf": '[storage]\ndriver = "overlay"\n',
-    "containers.conf": '[containers]\nbase_hosts_file = "none"\nhost_containers_internal_ip = "none"\n',
+    "containers.conf": '[containers]\nbase_hosts_file = "none"\nhost_containers_internal_ip = "none"\n'
+    f"default_capabilities = {json.dumps(sorted(DEFAULT_CAPABILITIES))}\n",
 }
-"""Those of the machine are for others: signatures are not asked for, and a short name is Docker's."""
+"""Those of the machine are for others: signatures are not asked for, and short names and capabilities are Docker's."""
 
 _SERVICE_MANAGER = ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET")
 """What the service manager says to us alone: a runtime would hand it on to the programs of steps."""

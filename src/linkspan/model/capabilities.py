@@ -10,6 +10,15 @@ CAPABILITIES = tuple(
     ).split()
 )
 
+DEFAULT_CAPABILITIES = frozenset(
+    f"CAP_{name}"
+    for name in (
+        "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL "
+        "AUDIT_WRITE"
+    ).split()
+)
+"""What a process in a container has in Docker."""
+
 
 def capability_set(mask: int) -> frozenset[str]:
     """The names of the bits that are set, as in the lines `Cap…` of /proc/self/status."""

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkspan.containers.capabilities import DEFAULT, granted
+from linkspan.containers.capabilities import granted
 from linkspan.containers.checks import checked
 from linkspan.containers.names import ADJECTIVES, NOUNS, name_of
 from linkspan.containers.signals import signal_number
 from linkspan.containers.users import User, find_user, inside, user
-from linkspan.model.capabilities import CAPABILITIES, capability_set
+from linkspan.model.capabilities import CAPABILITIES, DEFAULT_CAPABILITIES, capability_set
 from linkspan.model.containers import CreateContainer, Mount, MountKind
 from linkspan.model.errors import InvalidError, LinkspanError
 from linkspan.model.requests import EndpointRequest
@@ -148,7 +148,7 @@ def test_capabilities_are_dockers_by_default() -> None:
     [
         (["ALL"], ["NET_RAW"], ALL - {"CAP_NET_RAW"}),
         (["net_admin"], ["all"], {"CAP_NET_ADMIN"}),
-        (["CAP_NET_ADMIN"], ["CAP_CHOWN"], (DEFAULT - {"CAP_CHOWN"}) | {"CAP_NET_ADMIN"}),
+        (["CAP_NET_ADMIN"], ["CAP_CHOWN"], (DEFAULT_CAPABILITIES - {"CAP_CHOWN"}) | {"CAP_NET_ADMIN"}),
     ],
 )
 def test_capabilities_are_added_and_dropped(add: list[str], drop: list[str], expected: set[str]) -> None:
