@@ -119,7 +119,7 @@ def test_a_second_up_changes_nothing(project: Project) -> None:
 
 def test_logs_have_the_names_of_their_services(project: Project) -> None:
     project.shared.wait(project.shared.machine.until_said(project.container("cli"), "hello from db"))
-    assert re.search(r"^cli.1 +\| hello from db$", project.done("logs", "--no-color"), re.MULTILINE)
+    assert re.search(r"^(?:\x1b\[2K)?cli.1 +\| hello from db$", project.done("logs", "--no-color"), re.MULTILINE)
     assert re.fullmatch(
         r"db.1 +\| db-started", project.done("logs", "--no-color", "--tail", "1", "db").splitlines()[-1]
     )
