@@ -2,14 +2,15 @@
 
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
+from linkspan.model.addressing import VERSIONS
 from linkspan.model.ports import PortBinding, PortRange, Protocol
-from linkspan.plan.firewall import Published, Zone
+from linkspan.plan.firewall import Published, Transit, Zone
 from linkspan.plan.nftables import Nftables
 from linkspan.plan.objects import KernelObject, mark
 from linkspan.plan.operations import diff
 from linkspan.plan.ruleset import nft_script
 
-_FIREWALL = Nftables()
+_FIREWALL = Nftables(Transit(VERSIONS))  # a room does not forward before
 _ENGINE = "0123456789ab"
 EVERYWHERE = IPv4Address(0)
 

@@ -101,6 +101,16 @@ SCENARIOS = [
         [CreateNetwork("six", ipv4=False, ipv6=True), CreateSandbox("web", networks=["six"], publish=["8080:80"])],
     ),
     Scenario(
+        "transit",
+        "A host that did not forward before",
+        "Forwarding is switched on for our networks, and must not make the host a router between its other interfaces: "
+        "what touches none of our bridges is dropped, at the end of our chain (nftables) or below everybody's rules "
+        "(iptables). Where forwarding was on already these rules are not there. Frames that a bridge of somebody else "
+        "passes between its own ports are let be.",
+        [CreateNetwork("six", ipv6=True), CreateSandbox("web", networks=["six"], publish=["8080:80"])],
+        facts=HostFacts(forwards=(), br_netfilter=True, ipv6=True),
+    ),
+    Scenario(
         "host-ip",
         "A port on one address of the host",
         "The host's address is part of the key. A port on 127.0.0.1 cannot be reached from elsewhere: 127.0.0.0/8 is "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from linkspan.plan.firewall import Guard, Published, Zone
+from linkspan.plan.firewall import Guard, Published, Transit, Zone
 from linkspan.plan.objects import FirewallObject, NftElement, NftTable
 
 
@@ -10,6 +10,9 @@ class SmallFirewall:
     """Says what it was asked for, and nothing else."""
 
     hairpin = True
+
+    def on(self, transit: Transit) -> "SmallFirewall":
+        return self
 
     def base(self, owner: str) -> Iterable[FirewallObject]:
         return [NftTable(owner)]

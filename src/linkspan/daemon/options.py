@@ -226,6 +226,7 @@ OPTIONS = (
     _flag("icc", "whether containers of the default network reach each other", True),
     _option("ip", "address that ports are published on", _address, Config().host_binding),
     _flag("ip-forward", "turn on forwarding", True),
+    _flag("ip-forward-no-drop", "where forwarding was off before: route what touches none of the bridges, too", False),
     _flag("ip-masq", "let what leaves the default network take the host's address", True),
     _flag("ipv6", "give the default network IPv6", False),
     _option("firewall-backend", "nftables or iptables", _firewall, FirewallBackend.NFTABLES),

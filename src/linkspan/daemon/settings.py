@@ -49,6 +49,7 @@ class Settings:
             mtu=values["mtu"],
             icc=values["icc"],
             ip_forward=values["ip-forward"],
+            ip_forward_no_drop=values["ip-forward-no-drop"],
             ip_masq=values["ip-masq"],
             host_binding=values["ip"],
             pools=values.pools(),

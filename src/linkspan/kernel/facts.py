@@ -6,9 +6,10 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 
 from linkspan.kernel import files, rtnl
+from linkspan.kernel.forwarding import Forwarding
 from linkspan.kernel.links import ipv6_exists
 from linkspan.kernel.netlink import Socket
-from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
+from linkspan.model.addressing import IPAddress, IPNetwork
 from linkspan.model.ports import PortRange
 from linkspan.plan.objects import mark_engine
 from linkspan.plan.observation import HostFacts
@@ -19,14 +20,10 @@ _STUB = IPv4Address("127.0.0.53")
 _PORTS = "/proc/sys/net/ipv4"
 _BRIDGE_NETFILTER = [Path("/proc/sys/net/bridge", f"bridge-nf-call-{tool}") for tool in ("iptables", "ip6tables")]
 """Absent as long as br_netfilter is not loaded."""
-_FORWARDING: dict[Version, Path] = {
-    4: Path("/proc/sys/net/ipv4/ip_forward"),
-    6: Path("/proc/sys/net/ipv6/conf/all/forwarding"),
-}
 _IPPROTO_SCTP = 132
 
 
-def host_facts(netlink: Socket, engine: str) -> HostFacts:
+def host_facts(netlink: Socket, engine: str, forwarding: Forwarding) -> HostFacts:
     """The host as it is now. Called on the kernel thread: /proc/sys shows the namespace of its reader."""
     first, last = (int(number) for number in files.read(f"{_PORTS}/ip_local_port_range").split())
     return HostFacts(
@@ -34,7 +31,9 @@ def host_facts(netlink: Socket, engine: str) -> HostFacts:
         ephemeral=PortRange(first, last),
         reserved=parse_port_list(files.read(f"{_PORTS}/ip_local_reserved_ports")),
         bridge_netfilter=all(_read(path).strip() == "1" for path in _BRIDGE_NETFILTER),
-        forwards=tuple(version for version in VERSIONS if _read(_FORWARDING[version]).strip() == "1"),
+        br_netfilter=_BRIDGE_NETFILTER[0].exists(),
+        forwards=forwarding.on(),
+        forwards_by_us=forwarding.by_us(),
         has_ipv6=ipv6_exists(),
         ipv6=_listens_on_ipv6(),
         sctp=_has_sctp(),

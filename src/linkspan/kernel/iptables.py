@@ -15,7 +15,8 @@ from linkspan.kernel.links import ipv6_exists
 from linkspan.kernel.process import ToolError, run_tool
 from linkspan.model.addressing import VERSIONS, Version
 from linkspan.model.errors import UnavailableError
-from linkspan.plan.iptables import CLAIM, FIRST, OURS, STAGE_1, USER, Iptables, Place, claim
+from linkspan.plan.firewall import Transit
+from linkspan.plan.iptables import CLAIM, FIRST, LAST, OURS, STAGE_1, TRANSIT, USER, Iptables, Place, claim
 from linkspan.plan.objects import FirewallObject, IptablesChain, IptablesObject, IptablesRule, KernelObject
 from linkspan.plan.observation import Foreign
 from linkspan.plan.operations import Operation, OperationFailedError, undo
@@ -27,7 +28,13 @@ _EMPTY = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat", "raw"))
 _Tables: TypeAlias = dict[str, dict[str, list[str]]]
 """What `iptables-save` prints: rules by table and chain."""
 
-_BASE = {item.key for proxy in (True, False) for item in Iptables(userland_proxy=proxy).base("")}
+_TRANSIT = tuple(Transit(VERSIONS, br_netfilter) for br_netfilter in (True, False))
+_BASE = {
+    item.key
+    for proxy in (True, False)
+    for transit in _TRANSIT
+    for item in Iptables(userland_proxy=proxy, transit=transit).base("")
+}
 """What exists whatever networks there are, and is not missed in a family that the kernel does not have."""
 
 _ERRNOS: tuple[tuple[str, int], ...] = (
@@ -245,14 +252,14 @@ def _observe(tables: _Tables, desired: Sequence[IptablesObject], version: Versio
             if chain == USER:
                 continue
             kept = [rule for spec in specs if (rule := wanted.get((table, chain, spec))) is not None]
-            yield from _in_their_places(kept, (table, chain))
+            yield from _in_their_places(kept, (table, chain), lowest=specs[-1] if specs else "")
             for spec in specs:
                 stale = ours or shapes.fullmatch(f"{table} {chain} {spec}") is not None
                 if stale and (table, chain, spec) not in wanted:
                     yield IptablesRule(version, table, chain, spec)
 
 
-def _in_their_places(rules: Sequence[IptablesRule], place: Place) -> Iterator[IptablesRule]:
+def _in_their_places(rules: Sequence[IptablesRule], place: Place, lowest: str) -> Iterator[IptablesRule]:
     """Rules of one chain, as desired but for their order; those in a wrong place have `insert` turned round."""
     first = [spec for spec in FIRST.get(place, ()) if any(rule.spec == spec for rule in rules)]
     raised = [rule.spec for rule in rules[: len(first)]] == first
@@ -260,6 +267,7 @@ def _in_their_places(rules: Sequence[IptablesRule], place: Place) -> Iterator[Ip
     last_inserted = max((n for n, rule in enumerate(rules) if rule.insert), default=-1) if place in OURS else -1
     for position, rule in enumerate(rules):
         misplaced = not raised if rule.spec in first else not rule.insert and position < last_inserted
+        misplaced = misplaced or (rule.spec == LAST.get(place) != lowest)
         yield replace(rule, insert=not rule.insert) if misplaced else rule
 
 
@@ -277,7 +285,7 @@ def _shapes(specs: Iterable[str]) -> re.Pattern[str]:
         rf"filter FORWARD -i {br} ! -o (?P=br) -j ACCEPT",
         rf"filter FORWARD ! -i {br} -o (?P=br) -m conntrack ! --ctstate DNAT -j DROP",
         rf"filter FORWARD -i {br} -o (?P=br) (-m conntrack (! )?--ctstate DNAT )?-j (ACCEPT|DROP)",
-        rf"filter FORWARD -j ({USER}|{STAGE_1})",
+        rf"filter FORWARD -j ({USER}|{STAGE_1}|{TRANSIT})",
         r"nat (PREROUTING|OUTPUT) (! -d \S+ )?-m addrtype --dst-type LOCAL -j DOCKER",
         rf"nat POSTROUTING -s \S+ ! -o {br} -j MASQUERADE",
         rf"nat POSTROUTING -o {br} -m addrtype --src-type LOCAL -j MASQUERADE",

@@ -6,6 +6,7 @@ from pathlib import Path
 from linkspan.kernel import facts, foreign, rtnl, sysctls
 from linkspan.kernel.conntrack import Conntrack
 from linkspan.kernel.firewall import FirewallFactory
+from linkspan.kernel.forwarding import Forwarding
 from linkspan.kernel.links import Run, in_namespace, remove_links
 from linkspan.kernel.namespaces import Namespaces
 from linkspan.kernel.observe import observe_links
@@ -87,6 +88,7 @@ class Machine:
         self._sockets = Sockets(self.namespaces)
         self.services = Services(self.namespaces)
         self._redirects = Redirects(self.namespaces, engine_id)
+        self._forwarding = Forwarding(exec_root / "forwarding")
         self._conntrack = Conntrack(self._local_addresses)
         self._performers: Mapping[str, Callable[[str, Sequence[Operation], bool], list[Outcome]]] = {
             "ports": lambda _, operations, tolerant: self.services.reserve(operations, tolerant=tolerant),
@@ -95,7 +97,7 @@ class Machine:
             "redirects": lambda _, operations, tolerant: self._redirects.perform(operations, tolerant=tolerant),
             "firewall": lambda _, operations, __: self._change_firewall(operations),
             "namespaces": lambda _, operations, tolerant: self._change_namespaces(operations, tolerant=tolerant),
-            "settings": lambda where, operations, _: sysctls.write_all(self.namespaces, where, operations),
+            "settings": lambda where, operations, _: self._set(where, operations),
             "links": lambda where, operations, tolerant: Run(self._sockets, where).perform(
                 operations, tolerant=tolerant
             ),
@@ -160,6 +162,10 @@ class Machine:
                 outcomes.append(Outcome(operation))
         return outcomes
 
+    def _set(self, where: str, operations: Sequence[Operation]) -> list[Outcome]:
+        self._forwarding.note(operation.object for operation in operations)
+        return sysctls.write_all(self.namespaces, where, operations)
+
     def _local_addresses(self) -> set[IPAddress]:
         listed = self._sockets.host.dump(rtnl.list_addresses())
         return {rtnl.parse_address(body).interface.ip for body in listed}
@@ -174,7 +180,7 @@ class Machine:
 
     def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges as they are now."""
-        return facts.host_facts(self._sockets.host, self._engine)
+        return facts.host_facts(self._sockets.host, self._engine, self._forwarding)
 
     def occupied(self) -> tuple[IPNetwork, ...]:
         """What a new network must not overlap, our own routes among it."""

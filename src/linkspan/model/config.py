@@ -42,6 +42,8 @@ class Config:
     """One engine's settings. The defaults are dockerd's.
 
     `bip`/`bip6` give the default bridge its address and prefix; `fixed_cidr` limits its dynamic addresses;
+    `ip_forward` switches forwarding on; what touches none of our bridges is dropped then, in the families that were not
+    forwarded before, unless `ip_forward_no_drop`.
     `host_binding` is the address ports are published on when a request names none.
     `userland_proxy` (iptables only) keeps Docker's classic table, in which loopback and hairpin traffic is left to a
     user-space relay; nftables carries both by NAT and needs none. Either way it also has the relay carry what NAT never
@@ -60,6 +62,7 @@ class Config:
     mtu: int = 1500
     icc: bool = True
     ip_forward: bool = True
+    ip_forward_no_drop: bool = False
     ip_masq: bool = True
     host_binding: IPAddress = field(default_factory=lambda: IPv4Address(0))
     pools: tuple[AddressPool, ...] = DEFAULT_POOLS

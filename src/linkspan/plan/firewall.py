@@ -6,9 +6,9 @@ chain layout). The intents are all that the rest of the plan knows of firewalls.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
-from linkspan.model.addressing import IPAddress, IPNetwork
+from linkspan.model.addressing import IPAddress, IPNetwork, Version
 from linkspan.model.ports import PortBinding
 from linkspan.plan.objects import FirewallObject
 
@@ -49,12 +49,32 @@ class Published:
     owner: str
 
 
+@dataclass(frozen=True, slots=True)
+class Transit:
+    """What is routed through the host and touches none of our bridges.
+
+    It is dropped in the families that were not forwarded before we switched forwarding on, so that the host does not
+    become a router between its other interfaces. What bridges of others pass between their own ports is let be: with
+    `br_netfilter` (whether the module is loaded) the firewall sees it as forwarded from the bridge to the bridge.
+    """
+
+    dropped: tuple[Version, ...] = ()
+    br_netfilter: bool = False
+
+
+NOTHING_DROPPED = Transit()
+
+
 class Firewall(Protocol):
     """A backend: pure functions from intents to objects."""
 
     @property
     def hairpin(self) -> bool:
         """Whether loopback and hairpin traffic to published ports is carried by NAT (else by the relay)."""
+        ...
+
+    def on(self, transit: Transit) -> Self:
+        """The backend for a host, by what it has to do with transit there."""
         ...
 
     def base(self, owner: str) -> Iterable[FirewallObject]:

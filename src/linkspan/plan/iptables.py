@@ -15,6 +15,8 @@ Where we differ from Docker, and why:
   bridge appended.
 * Internal networks are closed by interface, not by subnet: a forged source address opens nothing, and neighbour
   discovery between their own sandboxes is left alone when br_netfilter is on.
+* Docker sets the policy of FORWARD to DROP when it switches forwarding on. The policy is not ours: a chain of ours at
+  the end of FORWARD drops what touches none of our bridges, after everybody else's rules were asked.
 * A network without masquerading gets replies on its sandboxes' own addresses, so it is closed by the connection's
   state and has no guards in the raw table, which knows no connections. STAGE-1 is asked before all ports are.
 """
@@ -26,12 +28,13 @@ from typing import TypeAlias
 
 from linkspan.model.addressing import UNSPECIFIED, VERSIONS, IPAddress, IPNetwork, Version, bracketed
 from linkspan.model.ports import PortBinding, PortRange, Protocol
-from linkspan.plan.firewall import Guard, Published, Zone
+from linkspan.plan.firewall import NOTHING_DROPPED, Guard, Published, Transit, Zone
 from linkspan.plan.objects import IptablesChain, IptablesObject, IptablesRule, mark_engine
 
 USER = "DOCKER-USER"
 STAGE_1 = "DOCKER-ISOLATION-STAGE-1"
 STAGE_2 = "DOCKER-ISOLATION-STAGE-2"
+TRANSIT = "LINKSPAN-TRANSIT"
 
 _DNAT = "-m conntrack --ctstate DNAT"
 _LOOPBACK: dict[Version, str] = {4: "127.0.0.0/8", 6: "::1/128"}
@@ -44,9 +47,12 @@ OURS: tuple[Place, ...] = (
     ("filter", STAGE_1),
     ("filter", STAGE_2),
     ("filter", USER),
+    ("filter", TRANSIT),
     ("nat", "DOCKER"),
 )
-"""The chains that belong to us; of these DOCKER-USER belongs to the administrator once it exists."""
+"""The chains that belong to us; of these DOCKER-USER belongs to the administrator once it exists, and LINKSPAN-TRANSIT
+exists only where transit is dropped.
+"""
 
 CLAIM = "LINKSPAN-"
 
@@ -65,6 +71,9 @@ FIRST: Mapping[Place, tuple[str, ...]] = {
 }
 """The rules that stand above all others of ours in their chain, from the top."""
 
+LAST: Mapping[Place, str] = {("filter", "FORWARD"): f"-j {TRANSIT}"}
+"""The rule below all others, of strangers too: what they accept passes. It goes back there with every opening."""
+
 
 class Iptables:
     """`plan.firewall.Firewall` for iptables and ip6tables.
@@ -73,9 +82,14 @@ class Iptables:
     it: connections from 127.0.0.0/8, and from a sandbox's own network, to a published port.
     """
 
-    def __init__(self, userland_proxy: bool, bridge: str = "docker0") -> None:
+    def __init__(self, userland_proxy: bool, bridge: str = "docker0", transit: Transit = NOTHING_DROPPED) -> None:
         self._proxy = userland_proxy
         self._bridge = bridge
+        self._transit = transit
+
+    def on(self, transit: Transit) -> "Iptables":
+        """The same with another end of FORWARD."""
+        return Iptables(self._proxy, self._bridge, transit)
 
     @property
     def hairpin(self) -> bool:
@@ -88,11 +102,15 @@ class Iptables:
             yield claim(engine)
         for version in VERSIONS:
             yield from self._base(version)
+        for version in self._transit.dropped:
+            yield from self._no_transit(version)
         for match in ("-d", "-s"):
             yield IptablesRule(4, "raw", "PREROUTING", f"{match} {_LOOPBACK[4]} ! -i lo -j DROP")
 
     def _base(self, version: Version) -> Iterator[IptablesObject]:
         for table, chain in OURS:
+            if chain == TRANSIT:
+                continue
             yield IptablesChain(version, table, chain, kept=chain == USER)
         for (table, chain), specs in FIRST.items():
             for spec in specs:
@@ -105,6 +123,14 @@ class Iptables:
         outside = elsewhere if self._proxy or version == 6 else ""
         yield IptablesRule(version, "nat", "PREROUTING", local)
         yield IptablesRule(version, "nat", "OUTPUT", outside + local)
+
+    def _no_transit(self, version: Version) -> Iterator[IptablesObject]:
+        """The match on bridged frames loads br_netfilter, which would bring them here in the first place."""
+        yield IptablesChain(version, "filter", TRANSIT)
+        routed = "-m physdev ! --physdev-is-bridged " if self._transit.br_netfilter else ""
+        why = f'-m comment --comment "IPv{version} was not forwarded before us"'
+        yield IptablesRule(version, "filter", TRANSIT, f"{routed}{why} -j DROP")
+        yield IptablesRule(version, "filter", "FORWARD", LAST["filter", "FORWARD"])
 
     def zone(self, zone: Zone) -> Iterable[IptablesObject]:
         """The rules of one network, for each family it has."""
@@ -132,6 +158,9 @@ class Iptables:
         yield rule("FORWARD", f"-o {br} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
         yield rule(STAGE_1, f"-i {br} ! -o {br} -j {STAGE_2}")
         yield rule(STAGE_2, f"-o {br} -j DROP")
+        if version in self._transit.dropped:
+            # Only what goes to the bridge comes so far: a port that somebody else forwards is theirs to judge.
+            yield rule(TRANSIT, f"-o {br} -j RETURN")
         if not zone.masquerade:
             yield rule(STAGE_1, f"! -i {br} -o {br} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP")
 

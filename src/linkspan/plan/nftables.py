@@ -6,6 +6,9 @@ ten thousand others present, and a lookup is one hash. Rules only say what membe
 * `forward` lets in replies, neighbours on a bridge with `icc`, and what was DNATed; all else into our bridges is
   dropped, so a host that routes to a sandbox's address directly gets nowhere. It judges forwarded packets alone, hence
   neither neighbour discovery nor the host's own traffic.
+* The end of `forward` drops what touches none of our bridges, in families that only we made the host forward. Of two
+  bridges it drops nothing: with br_netfilter on, what a bridge of others passes between its ports comes here from the
+  bridge to itself, and nft cannot compare the two interfaces (see ADR 23).
 * `published` translates the destination. It is reached for addresses of the host only (`fib daddr type local`).
 * `postrouting` hides a client's address only where its reply would otherwise not come back through the host: from
   127.0.0.0/8; from the target's own subnet (the reply would take the short way over the bridge); to the world.
@@ -20,7 +23,7 @@ from ipaddress import IPv6Address, ip_address
 
 from linkspan.model.addressing import VERSIONS, IPAddress, IPNetwork, Version
 from linkspan.model.ports import PortRange, Protocol
-from linkspan.plan.firewall import Guard, Published, Zone
+from linkspan.plan.firewall import NOTHING_DROPPED, Guard, Published, Transit, Zone
 from linkspan.plan.objects import NftChain, NftElement, NftObject, NftRule, NftSet, NftTable
 
 FAMILY = "inet"
@@ -66,6 +69,16 @@ _FORWARD = (
     NftRule("oifname @bridges ct status dnat accept", "published ports are open"),
     NftRule("oifname @bridges counter drop", "all else stays out of our networks, unpublished ports included"),
 )
+
+
+def _transit(version: Version) -> NftRule:
+    kinds = 'meta iifkind . meta oifkind != { "bridge" . "bridge" }'
+    return NftRule(
+        f"meta nfproto ipv{version} iifname != @bridges oifname != @bridges {kinds} counter drop",
+        f"IPv{version} was not forwarded before us: interfaces of others stay apart",
+    )
+
+
 _LOCAL = (NftRule("fib daddr type local jump published", "what is sent to the host may be sent to a published port"),)
 
 
@@ -89,9 +102,10 @@ def _postrouting(version: Version) -> Iterator[NftRule]:
     )
 
 
-def _chains() -> Iterator[NftChain]:
+def _chains(transit: Transit) -> Iterator[NftChain]:
+    forward = (*_FORWARD, *map(_transit, transit.dropped))
     yield NftChain("raw", "type filter hook prerouting priority raw; policy accept;", _RAW)
-    yield NftChain("forward", "type filter hook forward priority filter; policy accept;", _FORWARD)
+    yield NftChain("forward", "type filter hook forward priority filter; policy accept;", forward)
     unroutable = (
         NftRule("ip6 daddr ::1 return", "::1 cannot be routed off the host"),
         NftRule("ip6 saddr fe80::/10 return", "a link-local client cannot be forwarded"),
@@ -112,11 +126,18 @@ class Nftables:
 
     hairpin = True
 
+    def __init__(self, transit: Transit = NOTHING_DROPPED) -> None:
+        self._transit = transit
+
+    def on(self, transit: Transit) -> "Nftables":
+        """The same with another end of `forward`."""
+        return Nftables(transit)
+
     def base(self, owner: str) -> Iterable[NftObject]:
         """The table, its sets and its chains."""
         yield NftTable(owner)
         yield from _sets()
-        yield from _chains()
+        yield from _chains(self._transit)
 
     def zone(self, zone: Zone) -> Iterable[NftObject]:
         """Memberships of the bridge and of its subnets."""

@@ -30,8 +30,9 @@ class HostFacts:
 
     `occupied` are prefixes that a new network must not overlap: on-link routes of others, and the host's name servers.
     `ephemeral` is `net.ipv4.ip_local_port_range`; `reserved` is `ip_local_reserved_ports`. `bridge_netfilter` says
-    whether frames that are bridged pass the IP hooks too, in both families. `forwards` are the families that the host
-    forwards anyway. `has_ipv6` says whether the kernel has IPv6 at all, `ipv6` whether sockets of the host can listen
+    whether frames that are bridged pass the IP hooks too, in both families. `br_netfilter` says whether it is loaded at
+    all. `forwards` are the families that the host forwards, `forwards_by_us` those of them that we switched on since it
+    was booted. `has_ipv6` says whether the kernel has IPv6 at all, `ipv6` whether sockets of the host can listen
     on IPv6 addresses, `sctp` whether the kernel has sockets for SCTP.
     """
 
@@ -39,7 +40,9 @@ class HostFacts:
     ephemeral: PortRange = PortRange(32768, 60999)
     reserved: tuple[PortRange, ...] = ()
     bridge_netfilter: bool = False
+    br_netfilter: bool = False
     forwards: tuple[Version, ...] = VERSIONS
+    forwards_by_us: tuple[Version, ...] = ()
     has_ipv6: bool = True
     ipv6: bool = False
     sctp: bool = False

@@ -23,7 +23,7 @@ from linkspan.model.networks import BridgeSettings, Network
 from linkspan.model.ports import PortBinding, PortRange, Protocol
 from linkspan.model.sandboxes import Endpoint, Mode, Sandbox
 from linkspan.model.state import Change, State
-from linkspan.plan.firewall import Firewall, Guard, Published, Zone
+from linkspan.plan.firewall import Firewall, Guard, Published, Transit, Zone
 from linkspan.plan.objects import (
     HOST,
     Address,
@@ -137,11 +137,20 @@ class Planner:
         """The planner for a host as it is."""
         return replace(
             self,
+            firewall=self.firewall.on(self._transit(facts)),
             bridge_netfilter=facts.bridge_netfilter,
             forwards=VERSIONS if self.config.ip_forward else facts.forwards,
             sctp=facts.sctp,
             has_ipv6=facts.has_ipv6,
         )
+
+    def _transit(self, facts: HostFacts) -> Transit:
+        """Dropped where it was us who made, or will make, the host forward."""
+        if self.config.ip_forward_no_drop:
+            return Transit()
+        off = [version for version in VERSIONS if version not in facts.forwards]
+        switched = (*facts.forwards_by_us, *(off if self.config.ip_forward else ()))
+        return Transit(tuple(version for version in VERSIONS if version in switched), facts.br_netfilter)
 
     def base(self) -> Iterator[KernelObject]:
         """What exists whatever networks there are."""

@@ -65,6 +65,7 @@ def test_a_flag_and_the_file_mean_the_same(name: str, tmp_path: Path) -> None:
 
 def test_values_reach_the_engine(tmp_path: Path) -> None:
     switches = {"icc": False, "ip-forward": False, "ip-masq": False, "ipv6": True, "userland-proxy": False}
+    switches |= {"ip-forward-no-drop": True}
     config = merge(written(tmp_path, {**EXAMPLES, **switches, "bridge": "br9"}), {}).engine()
     assert config == Config(
         bridge="br9",
@@ -76,6 +77,7 @@ def test_values_reach_the_engine(tmp_path: Path) -> None:
         mtu=1400,
         icc=False,
         ip_forward=False,
+        ip_forward_no_drop=True,
         ip_masq=False,
         host_binding=ip_address("192.0.2.1"),
         pools=(AddressPool(ip_network("10.0.0.0/8"), 24),),

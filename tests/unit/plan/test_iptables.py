@@ -2,9 +2,9 @@
 
 import pytest
 
-from linkspan.model.addressing import Version
-from linkspan.plan.firewall import Firewall
-from linkspan.plan.iptables import FIRST, OURS, Iptables, claim
+from linkspan.model.addressing import VERSIONS, Version
+from linkspan.plan.firewall import Firewall, Transit
+from linkspan.plan.iptables import FIRST, OURS, TRANSIT, Iptables, claim
 from linkspan.plan.objects import FirewallObject, IptablesChain, IptablesRule
 from linkspan.plan.operations import Operation, Verb, diff
 from linkspan.plan.ruleset import IptablesCommand, iptables_commands, restore_input
@@ -175,7 +175,7 @@ def test_what_must_be_first_stays_first_when_a_network_comes_later() -> None:
 
 
 def test_taking_everything_back_leaves_only_the_administrators_chain() -> None:
-    objects = everything(PROXY)
+    objects = everything(PROXY.on(Transit(VERSIONS)))
     commands = iptables_commands(diff((), objects), 4) + iptables_commands(diff(objects, ()), 4)
     assert not any(perform(commands).values())
     texts = [command.text for command in commands]
@@ -183,6 +183,24 @@ def test_taking_everything_back_leaves_only_the_administrators_chain() -> None:
         f"-X {name}" for name in [claim(ENGINE).name, *(name for _, name in OURS)] if name != "DOCKER-USER"
     }
     assert not any(text.startswith("-F DOCKER-USER") for text in texts)
+
+
+def test_what_touches_none_of_our_bridges_is_dropped_below_everything_else() -> None:
+    objects = everything(PROXY.on(Transit((6,))), [zone(), zone("shut", 18, internal=True)])
+    assert chain(objects, "filter", "FORWARD", 6)[-1] == "-j LINKSPAN-TRANSIT"
+    assert chain(objects, "filter", TRANSIT, 6) == [
+        "-o docker0 -j RETURN",
+        '-m comment --comment "IPv6 was not forwarded before us" -j DROP',
+    ]
+    assert "-j LINKSPAN-TRANSIT" not in chain(objects, "filter", "FORWARD", 4)
+
+
+def test_frames_that_bridges_of_others_pass_are_told_apart_only_where_they_come_to_the_firewall() -> None:
+    """The match loads br_netfilter, which brings them there."""
+    (dropped,) = chain(list(PROXY.on(Transit((4,), br_netfilter=True)).base(OWNER)), "filter", TRANSIT)
+    assert dropped.startswith("-m physdev ! --physdev-is-bridged ")
+    (dropped,) = chain(list(PROXY.on(Transit((4,))).base(OWNER)), "filter", TRANSIT)
+    assert "physdev" not in dropped
 
 
 def test_a_rule_in_the_wrong_place_is_taken_off_and_put_back() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkspan.plan.firewall import Published, Zone
+from linkspan.plan.firewall import Published, Transit, Zone
 from linkspan.plan.nftables import Nftables, comment
 from linkspan.plan.objects import NftChain, NftElement, NftRule, NftSet
 from tests.support.intents import GUARDS, OWNER, PORTS, ZONES, port, zone
@@ -135,3 +135,12 @@ def test_every_rule_fits_its_comment() -> None:
 def test_a_comment_tells_rules_apart(one: str, other: str) -> None:
     assert (comment(NftRule(one, "a")) == comment(NftRule(other, "a"))) == (one == other)
     assert comment(NftRule(one, "why"))[:5] == "why #"
+
+
+def test_what_touches_none_of_our_bridges_is_dropped_at_last_in_the_families_that_only_we_forward() -> None:
+    for dropped in ((), (4,), (6,), (4, 6)):
+        chains = {item.name: item for item in Nftables(Transit(dropped)).base(OWNER) if isinstance(item, NftChain)}
+        added = chains["forward"].rules[len(CHAINS["forward"].rules) :]
+        assert chains["forward"].rules == CHAINS["forward"].rules + added
+        assert [rule.text.split()[2] for rule in added] == [f"ipv{version}" for version in dropped]
+        assert {name for name in CHAINS if chains[name] != CHAINS[name]} == ({"forward"} if dropped else set())

@@ -22,6 +22,7 @@ from linkspan.plan.objects import (
     KernelObject,
     Key,
     Namespace,
+    NftChain,
     NftElement,
     Route,
     Sysctl,
@@ -181,6 +182,27 @@ def test_without_ip_forward_no_forwarding_is_switched_on() -> None:
     assert {"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} <= names
     kept = {item.name for item in objects(scene, Config(ip_forward=False)) if isinstance(item, Sysctl)}
     assert not {"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} & kept
+
+
+@pytest.mark.parametrize(
+    ("config", "facts", "dropped"),
+    [
+        (Config(), HostFacts(), ()),
+        (Config(), HostFacts(forwards=()), (4, 6)),
+        (Config(), HostFacts(forwards=(4,)), (6,)),
+        (Config(), HostFacts(forwards_by_us=(4,)), (4,)),
+        (Config(ip_forward=False), HostFacts(forwards=()), ()),
+        (Config(ip_forward=False), HostFacts(forwards_by_us=(4, 6)), (4, 6)),
+        (Config(ip_forward_no_drop=True), HostFacts(forwards=(6,), forwards_by_us=(6,)), ()),
+    ],
+)
+def test_transit_is_dropped_in_the_families_that_only_we_forward(
+    config: Config, facts: HostFacts, dropped: tuple[int, ...]
+) -> None:
+    held = Planner(ENGINE_ID, config, Nftables()).on(facts).base()
+    forward = next(item for item in held if isinstance(item, NftChain) and item.name == "forward")
+    found = [version for version in (4, 6) if any(f"nfproto ipv{version}" in rule.text for rule in forward.rules)]
+    assert found == list(dropped)
 
 
 def test_without_icc_every_port_of_the_bridge_is_isolated() -> None:
