@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.support.packets import Site, no_ping, pings
-from tests.support.world import IPTABLES_RELAY, World, together
+from tests.support.world import IPTABLES_RELAY, NFTABLES, World, together
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +71,15 @@ async def test_the_way_stays_closed_over_restarts_and_a_flush(world: World) -> N
     await world.close()
     await world.machine.run("nft", "flush", "ruleset")
     assert await passes(world) == [True, True]  # it is the rules that close it
+    await world.open()
+    assert await is_closed(world)
+
+
+async def test_the_way_stays_closed_by_the_other_backend(world: World) -> None:
+    await between(world)
+    await world.open()
+    await world.network("dual", ipv6=True)
+    world.variant = IPTABLES_RELAY if world.variant is NFTABLES else NFTABLES
     await world.open()
     assert await is_closed(world)
 
