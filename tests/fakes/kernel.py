@@ -50,6 +50,7 @@ class FakeKernel:
         self._exec_root = exec_root
         self._machine = Machine()
         self._failure: tuple[int, int] | None = None
+        self._damaged = asyncio.Event()
         self.deaf = False
         """Whether nobody serves what should be served."""
 
@@ -75,6 +76,8 @@ class FakeKernel:
     def lose(self, item: KernelObject) -> None:
         """Somebody takes an object away, with all that the kernel lets go of together with it."""
         self._machine.lose(item)
+        if isinstance(item, _FIREWALL):
+            self._damaged.set()
 
     def dump(self) -> str:
         """Everything held, one line each, in a stable order."""
@@ -136,6 +139,11 @@ class FakeKernel:
         names = [item.name for item in wanted.values() if isinstance(item, Bridge | Veth)]
         foreign = [Foreign("interface", name, self.strangers[name]) for name in names if name in self.strangers]
         return Observation(tuple(seen), tuple(foreign))
+
+    async def damaged(self) -> None:
+        """Wait until a firewall object is lost."""
+        await self._damaged.wait()
+        self._damaged.clear()
 
     async def host_facts(self) -> HostFacts:
         """The `facts` field."""

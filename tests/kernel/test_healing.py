@@ -29,6 +29,7 @@ from linkspan.plan.objects import (
 from tests.support.bystanders import bystanders
 from tests.support.listing import Listing, listing
 from tests.support.packets import ask, pings
+from tests.support.patience import PATIENCE
 from tests.support.world import IPTABLES_NAT, IPTABLES_RELAY, NFTABLES, Box, Variant, World, together
 
 pytestmark = pytest.mark.slow
@@ -149,6 +150,20 @@ async def test_a_request_repairs_what_it_finds_missing(world: World, gone: str) 
     assert await there.works()
     await world.apply(RemoveSandbox("another"))
     assert there.listing() == before
+
+
+async def test_rules_that_are_flushed_come_back_by_themselves(world: World) -> None:
+    there = await scene(world)
+    before = there.listing()
+    await FLUSHES[world.variant.firewall](there)
+    async with asyncio.timeout(PATIENCE):
+        while there.listing() != before:  # noqa: ASYNC110 - the kernel tells us no more than it tells the engine
+            await asyncio.sleep(0.05)
+    assert await there.works()
+    await FLUSHES[world.variant.firewall](there)
+    async with asyncio.timeout(PATIENCE):
+        while there.listing() != before:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def check_repair(scene: Scene, tamper: Tamper, *expected: type[KernelObject]) -> None:

@@ -42,6 +42,8 @@ Value = TypeVar("Value")
 class NoFirewall:
     """A backend that holds nothing."""
 
+    tables = ()
+
     def __init__(self, engine_id: str) -> None:
         pass
 

@@ -33,6 +33,12 @@ class Kernel(Protocol):
         """Read back everything that carries our mark, and what stands in the way of `desired`."""
         ...
 
+    async def damaged(self) -> None:
+        """Wait until others have deleted firewall rules where ours are, and have finished. Not told are deletions by
+        `apply`, and others' at the very time of one.
+        """
+        ...
+
     async def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges of the host, as they are now."""
         ...

@@ -8,8 +8,10 @@ kernel; a caller who is cancelled does not leave a change half made; nothing is 
 
 When a batch fails, what was applied is undone from its own inverses. A batch of several is then tried again one by
 one, those included that were refused for what others of it had wanted, so that each caller gets its own error. A host
-port that the engine picked itself and that turns out to be taken by another process is picked again. When what a
-change builds on is gone, because somebody has flushed the firewall, everything is repaired as at an opening first.
+port that the engine picked itself and that turns out to be taken by another process is picked again.
+
+When somebody has flushed the firewall, everything is repaired as at an opening: a guard waits for the kernel to say so.
+Where it cannot, what a change builds on may be gone; then it is repaired first.
 """
 
 import asyncio
@@ -65,6 +67,9 @@ DECISIONS: dict[type[Request[Any]], Callable[[Context, Any], Decision[Any]]] = {
 LOST = frozenset({ENOENT, ENODEV})
 """How the kernel says that what an object belongs to is not there."""
 
+REST = 1.0
+"""Seconds between repairs: whoever deletes our rules whenever they are there must not keep everything busy."""
+
 PORT_ATTEMPTS = 10
 """How many picked ports may turn out to be taken before a request fails (Docker's number)."""
 
@@ -105,6 +110,7 @@ class Worker:
         self._waiting: list[Job] = []
         self._wakeup = asyncio.Event()
         self._stopping = False
+        self._damaged = False
         self.begin(planner, context)
 
     def begin(self, planner: Planner, context: Context) -> None:
@@ -137,12 +143,26 @@ class Worker:
             self._wakeup.clear()
             batch, self._waiting = self._waiting, []
             try:
+                if self._damaged:
+                    self._damaged = False
+                    await self._mend()
                 await self._handle([job for job in batch if not job.done.done()])
             except Exception as error:
                 log.exception("a request failed in an unexpected way")
                 self.begin(self._planner, self._context.of(self.state))
                 for job in batch:
                     job.fail(error)
+
+    async def guard(self) -> None:
+        """Have repaired what others delete, for as long as it is not cancelled."""
+        try:
+            while True:
+                await self._kernel.damaged()
+                self._damaged = True
+                self._wakeup.set()
+                await asyncio.sleep(REST)
+        except OSError as error:
+            log.error("what others delete is noticed no more until something fails for it: %s", error)
 
     async def _handle(self, batch: list[Job], *, repaired: bool = False) -> None:
         """Decide and carry out several requests together."""
@@ -191,8 +211,10 @@ class Worker:
 
     async def _repair(self, error: LinkspanError) -> bool:
         """Put back what others took away, if that may be why a change was refused; whether there was anything."""
-        if not isinstance(error, OperationFailedError) or error.errno not in LOST:
-            return False
+        return isinstance(error, OperationFailedError) and error.errno in LOST and await self._mend()
+
+    async def _mend(self) -> bool:
+        """Put back what others took away; whether there was anything."""
         try:
             done, problems = await heal(self._kernel, self._planner, self.state, strict=False)
         except LinkspanError as failure:
@@ -272,8 +294,10 @@ async def supervised(worker: Worker) -> AsyncIterator[None]:
     Not a TaskGroup: that would wrap every error of the block in an ExceptionGroup, and cancel a change half made.
     """
     task = asyncio.create_task(worker.run(), name="linkspan engine worker")  # noqa: TID251
+    guard = asyncio.create_task(worker.guard(), name="linkspan engine guard")  # noqa: TID251
     try:
         yield
     finally:
+        guard.cancel()
         worker.stop()
-        await asyncio.wait([task])
+        await asyncio.wait([task, guard])

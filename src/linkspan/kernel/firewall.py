@@ -3,7 +3,7 @@
 All calls are made on the kernel thread, so sockets and child processes belong to the engine's namespace.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeAlias
 
 from linkspan.model.errors import UnavailableError
@@ -14,6 +14,11 @@ from linkspan.plan.operations import Operation
 
 class Firewall(Protocol):
     """A backend that performs operations on firewall objects."""
+
+    @property
+    def tables(self) -> Collection[str]:
+        """The names of the tables in which its objects are."""
+        ...
 
     def apply(self, operations: Sequence[Operation]) -> None:
         """Perform a run of operations as one transaction: all or none.
@@ -47,6 +52,11 @@ class Succession:
         self._current = current
         self._retired = retired
         self._left: set[Key] = set()
+
+    @property
+    def tables(self) -> Collection[str]:
+        """The current backend's."""
+        return self._current.tables
 
     def apply(self, operations: Sequence[Operation]) -> None:
         """Removals of what was left behind first: they succeed again if the rest has to be tried again."""

@@ -59,6 +59,8 @@ class IptablesFirewall:
     does not work; without ip6tables, networks without IPv6 do.
     """
 
+    tables = ("raw", "filter", "nat")
+
     def __init__(self, engine_id: str) -> None:
         _require(4)
         self._claim = claim(engine_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from linkspan.kernel import cgroups, mounts, native
+from linkspan.kernel.alarm import Alarm
 from linkspan.kernel.firewall import FirewallFactory
 from linkspan.kernel.machine import Machine
 from linkspan.kernel.process import Process, Stream, spawn
@@ -34,9 +35,10 @@ _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 class LinuxKernel:
     """One engine's part of the kernel: a `Machine`, reached only through its thread."""
 
-    def __init__(self, thread: KernelThread, machine: Machine, namespace: Path | None) -> None:
+    def __init__(self, thread: KernelThread, machine: Machine, alarm: Alarm, namespace: Path | None) -> None:
         self._thread = thread
         self._machine = machine
+        self._alarm = alarm
         self._namespace = namespace
         self._serving: Serving | None = None
 
@@ -57,10 +59,11 @@ class LinuxKernel:
         thread = KernelThread(namespace)
         try:
             machine = await thread.run(lambda: Machine(exec_root, engine_id, firewall))
+            alarm = await thread.run(lambda: Alarm(machine.tables))
         except (OSError, LinkspanError):
             thread.close()
             raise
-        return cls(thread, machine, namespace)
+        return cls(thread, machine, alarm, namespace)
 
     @asynccontextmanager
     async def served_by(self, data_plane: DataPlane, *, outlives: bool) -> AsyncIterator[None]:
@@ -106,7 +109,8 @@ class LinuxKernel:
 
         def whole() -> None:
             try:
-                perform()
+                with self._alarm.silenced():
+                    perform()
             finally:
                 found.update(self._machine.services.find(keys))
 
@@ -141,6 +145,10 @@ class LinuxKernel:
         """Read back everything that carries the engine's mark, and what stands in the way of `desired`."""
         wanted = tuple(desired)
         return await self._thread.run(lambda: self._machine.observe(wanted))
+
+    async def damaged(self) -> None:
+        """Wait until others have deleted rules where ours are, and have finished."""
+        await self._alarm.rung()
 
     async def host_facts(self) -> HostFacts:
         """Routes, resolvers and port ranges of the host, as they are now."""
@@ -239,6 +247,7 @@ class LinuxKernel:
 
     async def close(self) -> None:
         """Release sockets and the kernel thread; what is in the kernel stays."""
+        self._alarm.close()
         try:
             await self._thread.run(self._machine.close)
         finally:

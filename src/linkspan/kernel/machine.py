@@ -1,6 +1,6 @@
 """Performing operations: runs of neighbours, each by the part of the room that knows how. All on the kernel thread."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from linkspan.kernel import facts, foreign, rtnl, sysctls
@@ -103,6 +103,11 @@ class Machine:
             ),
             "removals": lambda _, operations, __: remove_links(self._sockets.host, operations),
         }
+
+    @property
+    def tables(self) -> Collection[str]:
+        """The names of the tables in which rules of ours are."""
+        return self._firewall.tables
 
     def apply(self, operations: Sequence[Operation], *, tolerant: bool, released: Sequence[Operation] = ()) -> None:
         """Perform `operations`; see the engine's `Kernel.apply`. `released` are those of the same change that

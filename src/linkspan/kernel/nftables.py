@@ -49,6 +49,8 @@ _WHERE = re.compile(r"^(.*)\n( *)(\^[\^~]*)", re.MULTILINE)
 class NftablesFirewall:
     """`kernel.firewall.Firewall` through libnftables, for the engine with that id."""
 
+    tables = (TABLE,)
+
     def __init__(self, engine_id: str) -> None:
         self._engine = engine_id[:12]
         self._nft = Nftables()

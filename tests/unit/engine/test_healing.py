@@ -35,6 +35,7 @@ from linkspan.plan.observation import HostFacts
 from linkspan.plan.operations import Verb
 from tests.fakes.store import MemoryStore
 from tests.support.engines import World, lasting
+from tests.support.patience import PATIENCE
 from tests.support.scenes import ENGINE_ID
 
 HISTORY: Sequence[Request[Any]] = [
@@ -71,6 +72,20 @@ def test_a_first_engine_heals_nothing_and_leaves_the_predefined_networks() -> No
         world = World(store=store)
         assert await check_reopened(world) == ()
         assert {network.name for network in (await store.load()).networks.values()} == {"bridge", "host", "none"}
+
+    asyncio.run(scenario())
+
+
+def test_rules_that_somebody_deletes_come_back_without_a_request() -> None:
+    async def scenario() -> None:
+        world = World()
+        async with world.engine() as engine:
+            await engine.apply(CreateSandbox("x", publish=["8080:80"]))
+            world.kernel.lose(next(item for item in world.kernel.objects.values() if isinstance(item, NftTable)))
+            assert not world.holds_what_is_wanted(engine)
+            async with asyncio.timeout(PATIENCE):
+                while not world.holds_what_is_wanted(engine):  # noqa: ASYNC110 - a repair is no event
+                    await asyncio.sleep(0)
 
     asyncio.run(scenario())
 
