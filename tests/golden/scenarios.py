@@ -104,9 +104,9 @@ SCENARIOS = [
         "transit",
         "A host that did not forward before",
         "Forwarding is switched on for our networks, and must not make the host a router between its other interfaces: "
-        "what touches none of our bridges is dropped, at the end of our chain (nftables) or below everybody's rules "
-        "(iptables). Where forwarding was on already these rules are not there. Frames that a bridge of somebody else "
-        "passes between its own ports are let be.",
+        "what touches no bridge is dropped at the end of our chain (nftables), what touches none of ours below "
+        "everybody's rules (iptables). Where forwarding was on already these rules are not there. Frames that a bridge "
+        "of somebody else passes between its own ports are let be.",
         [CreateNetwork("six", ipv6=True), CreateSandbox("web", networks=["six"], publish=["8080:80"])],
         facts=HostFacts(forwards=(), br_netfilter=True, ipv6=True),
     ),

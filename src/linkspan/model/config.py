@@ -42,7 +42,7 @@ class Config:
     """One engine's settings. The defaults are dockerd's.
 
     `bip`/`bip6` give the default bridge its address and prefix; `fixed_cidr` limits its dynamic addresses;
-    `ip_forward` switches forwarding on; what touches none of our bridges is dropped then, in the families that were not
+    `ip_forward` switches forwarding on; what passes the bridges by is dropped then, in the families that were not
     forwarded before, unless `ip_forward_no_drop`.
     `host_binding` is the address ports are published on when a request names none.
     `userland_proxy` (iptables only) keeps Docker's classic table, in which loopback and hairpin traffic is left to a

@@ -51,7 +51,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Transit:
-    """What is routed through the host and touches none of our bridges.
+    """What is routed through the host and is not ours.
 
     It is dropped in the families that were not forwarded before we switched forwarding on, so that the host does not
     become a router between its other interfaces. What bridges of others pass between their own ports is let be: with

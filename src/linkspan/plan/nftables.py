@@ -6,9 +6,8 @@ ten thousand others present, and a lookup is one hash. Rules only say what membe
 * `forward` lets in replies, neighbours on a bridge with `icc`, and what was DNATed; all else into our bridges is
   dropped, so a host that routes to a sandbox's address directly gets nowhere. It judges forwarded packets alone, hence
   neither neighbour discovery nor the host's own traffic.
-* The end of `forward` drops what touches none of our bridges, in families that only we made the host forward. Of two
-  bridges it drops nothing: with br_netfilter on, what a bridge of others passes between its ports comes here from the
-  bridge to itself, and nft cannot compare the two interfaces (see ADR 23).
+* The end of `forward` drops what touches no bridge at all, in families that only we made the host forward: bridges of
+  others are their virtual machines' and containers', and no rule of theirs could save what is dropped here (ADR 23).
 * `published` translates the destination. It is reached for addresses of the host only (`fib daddr type local`).
 * `postrouting` hides a client's address only where its reply would otherwise not come back through the host: from
   127.0.0.0/8; from the target's own subnet (the reply would take the short way over the bridge); to the world.
@@ -72,10 +71,9 @@ _FORWARD = (
 
 
 def _transit(version: Version) -> NftRule:
-    kinds = 'meta iifkind . meta oifkind != { "bridge" . "bridge" }'
     return NftRule(
-        f"meta nfproto ipv{version} iifname != @bridges oifname != @bridges {kinds} counter drop",
-        f"IPv{version} was not forwarded before us: interfaces of others stay apart",
+        f'meta nfproto ipv{version} meta iifkind != "bridge" meta oifkind != "bridge" counter drop',
+        f"IPv{version} was not forwarded before us: what touches no bridge stays apart",
     )
 
 

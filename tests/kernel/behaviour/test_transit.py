@@ -124,6 +124,22 @@ async def test_what_rules_of_others_accept_passes(world: World) -> None:
     assert await passes(world) == [True, True]
 
 
+@pytest.mark.parametrize("variant", [NFTABLES], ids=str)
+async def test_bridges_of_others_are_not_cut_off(world: World) -> None:
+    """With iptables their own rules let them through; here no rule of theirs could."""
+    await between(world)
+    await world.machine.run("ip", "link", "add", "virbr0", "type", "bridge")
+    await world.machine.run("ip", "link", "set", "virbr0", "up")
+    await world.machine.run("ip", "address", "flush", "dev", "office")
+    await world.machine.run("ip", "link", "set", "office", "master", "virbr0")
+    await world.machine.run("ip", "address", "add", f"{OFFICE[4]}.1/24", "dev", "virbr0")
+    await world.machine.run("ip", "address", "add", f"{OFFICE[6]}:1/64", "dev", "virbr0", "nodad")
+    assert await is_closed(world)
+    await world.open()
+    await world.network("dual", ipv6=True)
+    assert await passes(world) == [True, True]
+
+
 async def test_what_a_bridge_of_others_passes_between_its_ports_is_let_be(world: World) -> None:
     """With br_netfilter on, each of its frames comes to the chains of forwarded packets."""
     for name in SWITCH.values():
