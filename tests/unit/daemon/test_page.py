@@ -17,11 +17,12 @@ that is in both is refused. Names and meanings are dockerd's. Without `--host` t
 with mode 0660 for the group `docker`, if there is one. TCP is served only to clients with a certificate. Units for
 systemd are in [packaging/systemd](../packaging/systemd/).
 
-Where `--ip-forward` had to turn forwarding on, what passes the bridges by is dropped, so that the host does not
-become a router between its other interfaces. A host that is to route, for a VPN for one, has `net.ipv4.ip_forward=1` (and
-`net.ipv6.conf.all.forwarding=1`) in `/etc/sysctl.d`, or `--ip-forward-no-drop`. Bridges of others, as those of libvirt and
-Podman, are not cut off. The rules are in [rules/transit.md](rules/transit.md), the reasons in
-[adr/0023](adr/0023-transit-is-dropped-where-we-switched-forwarding-on.md).
+Where `--ip-forward` had to turn forwarding on, what passes the bridges by is dropped, so that the host does not become
+a router between its other interfaces. A host that is to route, for a VPN for one, has `net.ipv4.ip_forward=1` (and
+`net.ipv6.conf.all.forwarding=1`) in `/etc/sysctl.d`, or `--ip-forward-no-drop`. Bridges of others, as those of
+libvirt and Podman, are not cut off.
+The rules are in [rules/transit.md](rules/transit.md), the
+reasons in [adr/0023](adr/0023-transit-is-dropped-where-we-switched-forwarding-on.md).
 
 | flag | in the file | default | what it is for |
 |---|---|---|---|
