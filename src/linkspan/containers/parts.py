@@ -51,6 +51,8 @@ def _make_pin(part: Path, pin: Path) -> None:
 
 async def unpin_parts(host: Host, places: Places) -> None:
     """Take the pins of a container away: what the runtime has mounted from them stays."""
+    if not places.parts.exists():  # most containers have none: the machine's mounts need not be read for each start
+        return
     for pin in await host.mounts(places.parts):
         await host.unmount(pin)
     await asyncio.to_thread(remove_pins, places.parts)
