@@ -152,18 +152,20 @@ async def test_a_request_repairs_what_it_finds_missing(world: World, gone: str) 
     assert there.listing() == before
 
 
+async def flushed_and_back(scene: Scene, before: Listing) -> None:
+    """Flush the rules, and wait until all is as it was before."""
+    await FLUSHES[scene.world.variant.firewall](scene)
+    async with asyncio.timeout(PATIENCE):
+        while scene.listing() != before:  # noqa: ASYNC110 - the kernel tells us no more than it tells the engine
+            await asyncio.sleep(0.05)
+
+
 async def test_rules_that_are_flushed_come_back_by_themselves(world: World) -> None:
     there = await scene(world)
     before = there.listing()
-    await FLUSHES[world.variant.firewall](there)
-    async with asyncio.timeout(PATIENCE):
-        while there.listing() != before:  # noqa: ASYNC110 - the kernel tells us no more than it tells the engine
-            await asyncio.sleep(0.05)
+    await flushed_and_back(there, before)
     assert await there.works()
-    await FLUSHES[world.variant.firewall](there)
-    async with asyncio.timeout(PATIENCE):
-        while there.listing() != before:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await flushed_and_back(there, before)
 
 
 async def check_repair(scene: Scene, tamper: Tamper, *expected: type[KernelObject]) -> None:

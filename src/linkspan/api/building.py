@@ -136,9 +136,7 @@ def _concluded(image: Image, request: BuildRequest, *, quiet: bool) -> list[Mess
 
 async def prune(call: Call) -> web.StreamResponse:
     """POST /build/prune: all or, when a build has added to it since `until`, nothing: its parts are not told apart."""
-    filters = parse_filters(
-        call.text("filters"), ("until", "id", "parent", "type", "description", "inuse", "shared", "private")
-    )
+    filters = parse_filters(call.text("filters"), _PRUNE_FILTERS)
     since, until = call.rooms.images.builds_since(), filters.until(call.now)
     kept = since is not None and until is not None and since > until
     freed = 0 if kept else await call.rooms.images.prune_builds()

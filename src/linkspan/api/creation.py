@@ -99,7 +99,6 @@ def container_request(name: str, body: ContainerCreate, source: Source | None = 
 def warnings(body: ContainerCreate, lacking: frozenset[str]) -> list[str]:
     """What was asked for and has no effect; `lacking` are the limits that the machine does not know."""
     host = body.host_config
-
     options = [f"the log option {name} has no effect: ignored" for name in without_effect(_logging(host))]
     return ignored(host) + options + limits.discarded(limits.resources(host), lacking)
 

@@ -23,12 +23,10 @@ LONGEST_RECORD = 1024 * 1024
 _TIME = rb"\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d)"
 _STREAMS = {b"stdout": 1, b"stderr": 2}
 _RECORD = re.compile(rb"(" + _TIME + rb") (stdout|stderr) ([FPfp]) ([^\n]*)\n")
+_HEAD = re.compile(rb"^" + _TIME + rb" (stdout|stderr) ([FPfp]) ", re.MULTILINE)
 _RUNS = {name: re.compile(rb"(?:" + _TIME + rb" " + name + rb" F [^\n]*\n)+") for name in _STREAMS}
 _PREFIX = re.compile(rb"^" + _TIME + rb" std(?:out|err) F ", re.MULTILINE)
 _STAMPED = re.compile(rb"^([^ Z+\n]+)[^ \n]* std(?:out|err) F ", re.MULTILINE)
-
-
-_HEAD = re.compile(rb"^" + _TIME + rb" (stdout|stderr) ([FPfp]) ", re.MULTILINE)
 
 
 def torn(records: bytes) -> frozenset[bytes]:

@@ -1,4 +1,4 @@
-"""Repair at open: observed against desired, by the same diff that every change uses."""
+"""Repair, at open and when others took something away: observed against desired, by the diff that every change uses."""
 
 from linkspan.engine.failures import explain
 from linkspan.engine.ports import Kernel

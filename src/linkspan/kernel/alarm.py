@@ -11,9 +11,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from linkspan.kernel import native
-from linkspan.kernel.netlink import NetlinkFormatError, attributes, decode, string
+from linkspan.kernel.netlink import SOL_NETLINK, NetlinkFormatError, attributes, decode, string
 
-_SOL_NETLINK = 270
 _NETLINK_ADD_MEMBERSHIP, _NETLINK_DROP_MEMBERSHIP = 1, 2
 _NFNLGRP_NFTABLES = 7
 _SUBSYSTEM = 10 << 8
@@ -39,7 +38,7 @@ class Alarm:
         self._listen(_NETLINK_ADD_MEMBERSHIP)
 
     def _listen(self, change: int) -> None:
-        self._socket.setsockopt(_SOL_NETLINK, change, _NFNLGRP_NFTABLES)
+        self._socket.setsockopt(SOL_NETLINK, change, _NFNLGRP_NFTABLES)
 
     @contextmanager
     def silenced(self) -> Iterator[None]:

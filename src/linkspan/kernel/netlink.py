@@ -35,7 +35,7 @@ NLM_F_DUMP = NLM_F_ROOT | NLM_F_MATCH
 NLA_F_NESTED = 0x8000
 NLA_TYPE_MASK = 0x3FFF
 
-_SOL_NETLINK = 270
+SOL_NETLINK = 270
 _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 _NETLINK_GET_STRICT_CHK = 12
@@ -181,9 +181,9 @@ class Socket:
         for level, name, value in (
             (socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER),
             (socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER),
-            (_SOL_NETLINK, _NETLINK_CAP_ACK, 1),
-            (_SOL_NETLINK, _NETLINK_EXT_ACK, 1),
-            (_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1),
+            (SOL_NETLINK, _NETLINK_CAP_ACK, 1),
+            (SOL_NETLINK, _NETLINK_EXT_ACK, 1),
+            (SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1),
         ):
             try:
                 self._socket.setsockopt(level, name, value)
